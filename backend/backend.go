@@ -1,0 +1,98 @@
+// Package backend says what keeps the rate limits of a dispatcher: the
+// [Backend] interface, what is asked of it ([Request]) and what it answers
+// ([Decision]).
+//
+// A backend holds one [gcra.State] for each key. It decides; whoever asks only
+// waits until the slot that it was granted. Packages memory (one process) and,
+// for a fleet, goredis implement it. To write another, implement the three
+// methods and run the conformance suite of package backendtest on it.
+package backend
+
+import (
+	"context"
+	"time"
+
+	"github.com/freqlimit/dispatcher/gcra"
+)
+
+// Unlimited is a horizon that never refuses: the request is granted at the
+// first slot that its limits have, however far ahead.
+const Unlimited = gcra.MaxSpan
+
+// Backend keeps limits. It is safe for concurrent use.
+//
+// A key that the backend does not know is a key without debt. A backend may
+// forget a key only when it has no debt and is not deferred, for then the two
+// are the same.
+type Backend interface {
+	// Reserve decides requests in their order, and writes the decision on
+	// reqs[i] to decisions[i]; decisions must be at least as long as reqs.
+	//
+	// Each request is atomic: its slot is the earliest instant, not before the
+	// backend's now, at which all of its limits are open. If the slot is at
+	// most Horizon ahead of now, every limit is charged at that slot; else none
+	// is. A request with no limits is granted now. Requests see the charges of
+	// those before them; others may come in between.
+	//
+	// A request that can never be granted gets a Decision with Err, and the
+	// rest of the batch is decided. The error that Reserve returns means that
+	// the batch was not decided: nothing may start on it. Then a charge may
+	// have been made (an answer was lost), so a limit may have lost a slot, but
+	// never gained one.
+	//
+	// The clock is the backend's own. It does not keep reqs or decisions.
+	Reserve(ctx context.Context, reqs []Request, decisions []Decision) error
+
+	// Defer closes a key for d from now by the backend's clock, whatever its
+	// params: no slot before then is granted from here on. A deferral only
+	// extends: one that ends before the key's present one changes nothing, nor
+	// does a d of zero or less. Slots already granted stay. A d over
+	// [Unlimited] counts as Unlimited.
+	Defer(ctx context.Context, key string, d time.Duration) error
+
+	// Clear forgets every key: its debt and its deferral.
+	Clear(ctx context.Context) error
+}
+
+// Releaser is an optional ability of a [Backend].
+type Releaser interface {
+	// Release gives back a slot that Reserve granted for these limits and that
+	// nobody used. Each limit for which a later slot was granted in between
+	// keeps its charge: the slot is lost there, never given out twice.
+	// Releasing a slot again changes nothing.
+	Release(ctx context.Context, limits []Limit, slot time.Time) error
+}
+
+// Request asks for one slot under several limits: all or nothing.
+type Request struct {
+	// Limits are the limits to charge, each key once. Empty: none.
+	Limits []Limit
+
+	// Horizon is how far ahead of the backend's now the slot may be. Zero or
+	// less grants a slot only at once. [Unlimited] always grants.
+	//
+	// Below Unlimited, a key whose params have changed is rebased first: see
+	// [gcra.State.Rebase]. With Unlimited its TAT is taken as it is, as
+	// aiofreqlimit's reserve does.
+	Horizon time.Duration
+}
+
+// Decision is the answer to one [Request].
+type Decision struct {
+	// Granted says that all limits were charged, at Slot.
+	Granted bool
+
+	// Slot is the instant from which the job may start if Granted, else the
+	// earliest instant at which its limits are open as things stand. It is in
+	// local time and, where the backend is in this process, exact; else rounded
+	// so that no start is early by the backend's clock.
+	Slot time.Time
+
+	// Binding is the index in Limits of the limit that opens last, the first of
+	// them if several do; -1 if all were open.
+	Binding int
+
+	// Err, if not nil, says why the request can never be granted; nothing was
+	// charged. For limits that [Validate] refuses it is that error.
+	Err error
+}

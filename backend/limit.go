@@ -1,0 +1,78 @@
+package backend
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/freqlimit/dispatcher/gcra"
+)
+
+// ErrLimit is matched, through [errors.Is], by every error that [Validate]
+// returns.
+var ErrLimit = errors.New("invalid limit")
+
+// ErrSameKey is matched by the error for a request that names one key twice.
+var ErrSameKey = errors.New("a request may name a key once: give one limit the sum of the costs, and limits with other params a key of their own")
+
+// Limit is one rate limit that a job is under.
+type Limit struct {
+	// Key names whatever is limited. Any string will do, of any bytes. The
+	// empty key is the global bucket.
+	//
+	// A key has one set of params at a time, those used last. Two rates for one
+	// thing, such as 1 per second and 20 per minute, are two keys.
+	Key string
+
+	// Params is the rate.
+	Params gcra.FreqLimitParams
+
+	// Cost is how many events the job counts as: from 1 to the Burst of Params.
+	// Zero means 1.
+	Cost int
+}
+
+// Units returns Cost with its default applied.
+func (l Limit) Units() int {
+	if l.Cost == 0 {
+		return 1
+	}
+	return l.Cost
+}
+
+// LimitError says which limit of a request is wrong. It matches [ErrLimit] and
+// whatever Err matches: [gcra.ErrParams], [gcra.ErrCost] or [ErrSameKey].
+type LimitError struct {
+	Index int    // which of the request's limits
+	Key   string // its key
+	Err   error  // what is wrong with it
+}
+
+// Error implements error.
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("invalid limit %d, key %.100q: %v", e.Index, e.Key, e.Err)
+}
+
+// Is reports whether target is [ErrLimit].
+func (e *LimitError) Is(target error) bool { return target == ErrLimit }
+
+// Unwrap returns e.Err.
+func (e *LimitError) Unwrap() error { return e.Err }
+
+// Validate returns nil if a request may have these limits, else a
+// [*LimitError]: params or a cost out of range, or a key that is named twice.
+func Validate(limits []Limit) error {
+	for i, l := range limits {
+		if err := l.Params.Validate(); err != nil {
+			return &LimitError{i, l.Key, err}
+		}
+		if err := l.Params.ValidateCost(l.Units()); err != nil {
+			return &LimitError{i, l.Key, err}
+		}
+		for _, earlier := range limits[:i] {
+			if earlier.Key == l.Key {
+				return &LimitError{i, l.Key, ErrSameKey}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+// Package memory keeps limits in this process.
+//
+//   - Decisions are exact to the nanosecond, on the monotonic clock: setting the
+//     machine's clock moves nothing.
+//   - A request under several limits is one atomic step.
+//   - A key takes memory while it is in debt, deferred, or younger than
+//     [Config.IdleTTL]. Debt is never forgotten.
+//
+// It works inside a bubble of testing/synctest.
+package memory
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/gcra"
+)
+
+var (
+	_ backend.Backend  = (*Backend)(nil)
+	_ backend.Releaser = (*Backend)(nil)
+)
+
+// Config is optional in every field.
+type Config struct {
+	// IdleTTL is how long a key is kept after its latest slot. A key in debt or
+	// deferred is kept longer, until it is neither; so this is for watching keys
+	// with [Backend.Len] at the most, and changes no decision. Defaults to 0:
+	// keys go when their debt is paid.
+	IdleTTL time.Duration
+
+	// SweepInterval is how often a goroutine drops the keys that are due.
+	// Whoever sets it calls [Backend.Close]. Defaults to 0: no goroutine; new
+	// keys then pay for dropping old ones, a few at a time, so that memory
+	// stays within a small factor of the live keys but does not shrink while
+	// nothing new comes.
+	SweepInterval time.Duration
+}
+
+// Backend is the in-process [backend.Backend]. Use [New].
+type Backend struct {
+	idleTTL time.Duration
+	epoch   time.Time // instant 0
+
+	mu    sync.Mutex // guards what follows
+	keys  map[string]*entry
+	found []*entry // scratch of decide: the request's entries, nil where new
+	added int      // keys added since the last round of dropping
+
+	stop    chan struct{} // closed by Close
+	stopped sync.Once
+	sweeper sync.WaitGroup
+}
+
+// entry is what is kept of a key.
+type entry struct {
+	gcra.State
+	closed int64 // the key is deferred until then
+}
+
+// New returns an empty backend. It panics if a duration in cfg is negative.
+func New(cfg Config) *Backend {
+	if cfg.IdleTTL < 0 {
+		panic(fmt.Sprintf("memory: Config.IdleTTL is %v: must not be negative", cfg.IdleTTL))
+	}
+	if cfg.SweepInterval < 0 {
+		panic(fmt.Sprintf("memory: Config.SweepInterval is %v: must not be negative", cfg.SweepInterval))
+	}
+	b := &Backend{
+		idleTTL: min(cfg.IdleTTL, backend.Unlimited),
+		epoch:   time.Now(),
+		keys:    make(map[string]*entry),
+		stop:    make(chan struct{}),
+	}
+	if cfg.SweepInterval > 0 {
+		b.sweeper.Go(func() { b.sweepEvery(cfg.SweepInterval) })
+	}
+	return b
+}
+
+// Reserve implements [backend.Backend]. It does not allocate for keys that it
+// holds. It fails only if ctx has ended, and then decides nothing.
+func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions []backend.Decision) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	for i := range reqs {
+		decisions[i] = b.decide(now, &reqs[i])
+	}
+	b.dropSome(now)
+	return nil
+}
+
+// decide requires that mu is held.
+func (b *Backend) decide(now int64, req *backend.Request) backend.Decision {
+	if err := backend.Validate(req.Limits); err != nil {
+		return backend.Decision{Binding: -1, Err: err}
+	}
+	horizon := min(max(req.Horizon, 0), backend.Unlimited)
+	slot, binding := now, -1
+	b.found = b.found[:0]
+	for i := range req.Limits {
+		l := &req.Limits[i]
+		e := b.keys[l.Key]
+		b.found = append(b.found, e)
+		if e == nil {
+			continue
+		}
+		s := e.State
+		if horizon < backend.Unlimited {
+			s = s.Rebase(now, l.Params)
+		}
+		if open := max(e.closed, s.Slot(now, l.Params, l.Units())); open > slot {
+			slot, binding = open, i
+		}
+	}
+	d := backend.Decision{Slot: b.epoch.Add(time.Duration(slot)), Binding: binding}
+	if slot-now > int64(horizon) {
+		return d
+	}
+	d.Granted = true
+	for i := range req.Limits {
+		l := &req.Limits[i]
+		e := b.found[i]
+		if e == nil {
+			e = b.add(l.Key)
+		}
+		if horizon < backend.Unlimited {
+			e.State = e.Rebase(now, l.Params)
+		}
+		e.State = e.Charge(slot, l.Params, l.Units())
+	}
+	return d
+}
+
+// Defer implements [backend.Backend]. It fails only if ctx has ended.
+func (b *Backend) Defer(ctx context.Context, key string, d time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if d <= 0 {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	e := b.keys[key]
+	if e == nil {
+		e = b.add(key)
+	}
+	e.closed = max(e.closed, now+int64(min(d, backend.Unlimited)))
+	b.dropSome(now)
+	return nil
+}
+
+// Release implements [backend.Releaser]. It fails only if ctx has ended.
+func (b *Backend) Release(ctx context.Context, limits []backend.Limit, slot time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := int64(slot.Sub(b.epoch))
+	for _, l := range limits {
+		if e := b.keys[l.Key]; e != nil {
+			e.State, _ = e.Refund(at, l.Params, l.Units())
+		}
+	}
+	return nil
+}
+
+// Clear implements [backend.Backend]. It fails only if ctx has ended.
+func (b *Backend) Clear(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.keys)
+	return nil
+}
+
+// now is the present instant.
+func (b *Backend) now() int64 { return int64(time.Since(b.epoch)) }
+
+// add puts a new key into the map. It requires that mu is held.
+func (b *Backend) add(key string) *entry {
+	e := &entry{}
+	b.keys[key] = e
+	b.added++
+	return e
+}

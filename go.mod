@@ -1,0 +1,3 @@
+module github.com/freqlimit/dispatcher
+
+go 1.26
