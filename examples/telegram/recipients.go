@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxText is the most that Telegram takes in one message, in UTF-16 code units.
+const maxText = 4096
+
+// maxErrors is how many bad lines of a file are worth showing at once.
+const maxErrors = 10
+
+// message is one text for one chat.
+type message struct {
+	ChatID string // a number in decimal, or "@username" in lower case
+	Text   string
+}
+
+// group reports whether the chat is under the limit for groups: its id is
+// negative, or a name, which only channels and public groups have.
+func (m message) group() bool {
+	return strings.HasPrefix(m.ChatID, "-") || strings.HasPrefix(m.ChatID, "@")
+}
+
+// loadMessages reads a whole file, or stdin when the path is "-", in the order
+// of its lines. A file with any bad line gives no messages, and an error that
+// shows the first of them: half a campaign is harder to repair than none.
+func loadMessages(path string, stdin io.Reader) ([]message, error) {
+	name, read, err := format(path)
+	if err != nil {
+		return nil, err
+	}
+	in := stdin
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+
+	var messages []message
+	var bad []error
+	for m, err := range read(skipBOM(in)) {
+		switch {
+		case err == nil:
+			messages = append(messages, m)
+		case len(bad) < maxErrors:
+			bad = append(bad, fmt.Errorf("%s: %w", name, err))
+		default:
+			bad = append(bad, fmt.Errorf("%s: and more like these", name))
+			return nil, errors.Join(bad...)
+		}
+	}
+	if len(bad) > 0 {
+		return nil, errors.Join(bad...)
+	}
+	if len(messages) == 0 {
+		return nil, fmt.Errorf("%s: holds no messages", name)
+	}
+	return messages, nil
+}
+
+// format picks the reader for a path, and the name for it in errors.
+func format(path string) (name string, read func(io.Reader) iter.Seq2[message, error], err error) {
+	if path == "-" {
+		return "stdin", readJSONLines, nil
+	}
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".csv":
+		return path, readCSV, nil
+	case ".jsonl", ".ndjson":
+		return path, readJSONLines, nil
+	}
+	return "", nil, fmt.Errorf("%s: unknown kind of file: want .csv, .jsonl or .ndjson", path)
+}
+
+// lineError says what is wrong with one line of a file.
+type lineError struct {
+	line  int    // from 1
+	field string // "" when it is the whole line
+	err   error
+}
+
+func (e *lineError) Error() string {
+	if e.field == "" {
+		return fmt.Sprintf("line %d: %v", e.line, e.err)
+	}
+	return fmt.Sprintf("line %d: %s: %v", e.line, e.field, e.err)
+}
+
+func (e *lineError) Unwrap() error { return e.err }
+
+var (
+	errMissing = errors.New("is missing")
+	errEmpty   = errors.New("is empty")
+	errUTF8    = errors.New("is not UTF-8")
+)
+
+// newMessage checks what was read, whatever the format. On an error it also
+// names the field that is wrong.
+func newMessage(chatID, text string) (m message, field string, err error) {
+	if m.ChatID, err = parseChatID(chatID); err != nil {
+		return message{}, "chat_id", err
+	}
+	if err = checkText(text); err != nil {
+		return message{}, "text", err
+	}
+	m.Text = text
+	return m, "", nil
+}
+
+// parseChatID returns the one spelling of an id that serves as a key, so that
+// no chat gets twice its rate under two names.
+func parseChatID(s string) (string, error) {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return "", errEmpty
+	}
+	if name, ok := strings.CutPrefix(s, "@"); ok {
+		if !isUsername(name) {
+			return "", fmt.Errorf("%q is no username", s)
+		}
+		return strings.ToLower(s), nil
+	}
+	id, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || id == 0 {
+		return "", fmt.Errorf("%q is neither a chat's number nor @username", s)
+	}
+	return strconv.FormatInt(id, 10), nil
+}
+
+// isUsername holds for 4 to 32 Latin letters, digits and underscores of which
+// the first is a letter.
+func isUsername(s string) bool {
+	if len(s) < 4 || len(s) > 32 {
+		return false
+	}
+	for i, r := range s {
+		letter := 'a' <= r|0x20 && r|0x20 <= 'z'
+		if !letter && (i == 0 || r != '_' && (r < '0' || r > '9')) {
+			return false
+		}
+	}
+	return true
+}
+
+func checkText(s string) error {
+	if !utf8.ValidString(s) {
+		return errUTF8
+	}
+	if strings.TrimSpace(s) == "" {
+		return errEmpty
+	}
+	units := 0
+	for _, r := range s {
+		units += utf16.RuneLen(r)
+	}
+	if units > maxText {
+		return fmt.Errorf("is %d characters long, Telegram takes %d", units, maxText)
+	}
+	return nil
+}
+
+// skipBOM drops the byte order mark that some editors put before UTF-8.
+func skipBOM(r io.Reader) io.Reader {
+	br := bufio.NewReaderSize(r, 64<<10)
+	if mark, _ := br.Peek(3); string(mark) == "\ufeff" {
+		br.Discard(3) // they are in the buffer
+	}
+	return br
+}

@@ -1,0 +1,186 @@
+package schedule
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// cohort is the lanes that wait for the same gates. While it has lanes it sits
+// at one of the gates: at a closed one, or at one that has to be looked at.
+type cohort struct {
+	gates []*gate
+	name  string // in Scheduler.cohorts, if there are several gates
+	lanes heap[*lane]
+
+	at  *gate // where it sits; nil without lanes
+	pos int32 // in at.waiting
+}
+
+func newCohort(gates ...*gate) cohort {
+	return cohort{gates: gates, lanes: heap[*lane]{
+		before: func(a, b *lane) bool { return a.rank.before(b.rank) },
+		place:  func(l *lane) *int32 { return &l.pos },
+	}}
+}
+
+// rank is that of the first lane; the cohort must have one.
+func (c *cohort) rank() *rank { return &c.lanes.top().rank }
+
+func (c *cohort) has(g *gate) bool { return slices.Contains(c.gates, g) }
+
+// binding is the gate that opens last, if any is closed at tau.
+func (c *cohort) binding(tau int64) *gate {
+	var last *gate
+	latest := tau
+	for _, g := range c.gates {
+		if at := g.open(); at > latest {
+			last, latest = g, at
+		}
+	}
+	return last
+}
+
+// settle puts a lane into the cohort where it has to wait. If the gate that
+// binds the lane now is used by no other lane, that is all it waits for; else it
+// waits for all gates that it shares. A gate that only this lane uses, and which
+// is open, stays open until the lane itself is taken.
+func (s *Scheduler) settle(l *lane) {
+	var binding *gate
+	latest := s.tau
+	shared := s.shared[:0]
+	for i := range l.uses {
+		g := l.uses[i].gate
+		if at := g.open(); at > latest {
+			binding, latest = g, at
+		}
+		if g.limit.refs > 1 {
+			shared = append(shared, g)
+		}
+	}
+	s.shared = shared
+	switch {
+	case binding != nil && binding.limit.refs == 1:
+		s.join(l, &binding.solo, binding)
+	case len(shared) == 0:
+		s.join(l, &s.free.solo, s.free)
+	case len(shared) == 1:
+		s.join(l, &shared[0].solo, shared[0])
+	default:
+		if binding == nil {
+			binding = shared[0]
+		}
+		s.join(l, s.cohortOf(shared), binding)
+	}
+}
+
+// cohortOf returns the cohort of two or more gates, which it sorts.
+func (s *Scheduler) cohortOf(gates []*gate) *cohort {
+	slices.SortFunc(gates, func(a, b *gate) int { return int(a.id) - int(b.id) })
+	name := s.name[:0]
+	for _, g := range gates {
+		name = binary.LittleEndian.AppendUint32(name, g.id)
+	}
+	s.name = name
+	c := s.cohorts[string(name)]
+	if c == nil {
+		made := newCohort(slices.Clone(gates)...)
+		c = &made
+		c.name = string(name)
+		s.cohorts[c.name] = c
+	}
+	return c
+}
+
+// join adds a lane to a cohort, which comes to sit at g if it sits nowhere.
+func (s *Scheduler) join(l *lane, c *cohort, g *gate) {
+	l.cohort = c
+	c.lanes.push(l)
+	if c.at == nil {
+		s.sit(c, g)
+	} else if c.lanes.top() == l {
+		s.rerank(c)
+	}
+}
+
+// unsettle takes a lane out of its cohort.
+func (s *Scheduler) unsettle(l *lane) {
+	c := l.cohort
+	l.cohort = nil
+	first := c.lanes.top() == l
+	c.lanes.remove(l)
+	if c.lanes.len() == 0 {
+		s.rise(c)
+		if c.name != "" {
+			delete(s.cohorts, c.name)
+		}
+	} else if first {
+		s.rerank(c)
+	}
+}
+
+// rerank is called when the first lane of a cohort is another, or has another
+// rank.
+func (s *Scheduler) rerank(c *cohort) {
+	g := c.at
+	g.waiting.fix(c)
+	if g.in == &s.ready {
+		s.ready.fix(g)
+	}
+}
+
+// sit puts a cohort at a gate.
+func (s *Scheduler) sit(c *cohort, g *gate) {
+	c.at = g
+	g.waiting.push(c)
+	switch {
+	case g.waiting.len() == 1:
+		s.watch(g)
+	case g.in == &s.ready && g.waiting.top() == c:
+		s.ready.fix(g)
+	}
+}
+
+// rise takes a cohort away from its gate.
+func (s *Scheduler) rise(c *cohort) {
+	g := c.at
+	c.at = nil
+	first := g.waiting.top() == c
+	if g.waiting.len() > 1 {
+		g.waiting.remove(c)
+		if first && g.in == &s.ready {
+			s.ready.fix(g)
+		}
+		return
+	}
+	// The heap of gates goes by the first cohort, so the gate leaves first.
+	s.unwatch(g)
+	g.waiting.remove(c)
+}
+
+// move is rise and sit.
+func (s *Scheduler) move(c *cohort, g *gate) {
+	s.rise(c)
+	s.sit(c, g)
+}
+
+// watch puts a gate with cohorts where it will be found: by time while it is
+// closed, by rank when it is open.
+func (s *Scheduler) watch(g *gate) {
+	if at := g.open(); at > s.tau {
+		g.at = at
+		g.in = &s.timed
+	} else {
+		g.in = &s.ready
+	}
+	g.in.push(g)
+}
+
+// unwatch takes a gate out of its heap, or from those held.
+func (s *Scheduler) unwatch(g *gate) {
+	if g.in != nil {
+		g.in.remove(g)
+		g.in = nil
+		return
+	}
+	s.held = slices.DeleteFunc(s.held, func(h *gate) bool { return h == g })
+}

@@ -1,0 +1,124 @@
+package schedule
+
+// Next takes the next job, if one may be taken now. With ask, the job has limits
+// and the backend must be asked for [Scheduler.Request] within the horizon; the
+// answer is one of [Scheduler.Granted], [Scheduler.Refused], [Scheduler.Failed]
+// and [Scheduler.Rejected]. Without, the job starts at j.Slot. Either way it has
+// a worker. Next returns nil when no job may be taken; it is called again after
+// any event, and at the instant that [Scheduler.Wake] returns.
+//
+// Who answers each job before taking the next gets the exact order. Who takes
+// several first, to ask for them in one batch, gets jobs of other lanes in place
+// of the second job of a lane.
+func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
+	s.forget(now)
+	s.tau = max(s.tau, now)
+	decided := s.tau
+	s.unhold()
+	for s.idle > 0 {
+		s.openGates()
+		if s.ready.len() > 0 {
+			if l := s.pick(now); l != nil {
+				return s.take(now, l)
+			}
+			continue
+		}
+		if s.timed.len() == 0 || s.timed.top().at > now+s.cfg.Horizon {
+			break
+		}
+		s.tau = s.timed.top().at
+		s.unhold()
+	}
+	s.tau = decided
+	return nil, false
+}
+
+// Wake returns the instant at which Next is to be called again if nothing
+// happens before; false if there is none.
+func (s *Scheduler) Wake() (int64, bool) {
+	if s.idle == 0 || s.timed.len() == 0 {
+		return 0, false
+	}
+	return s.timed.top().at - s.cfg.Horizon, true
+}
+
+// openGates moves the gates that have opened from the heap by time to that by
+// rank.
+func (s *Scheduler) openGates() {
+	for s.timed.len() > 0 {
+		g := s.timed.top()
+		if g.at > s.tau {
+			return
+		}
+		s.timed.remove(g)
+		s.watch(g)
+	}
+}
+
+// pick looks at the lane that ranks first behind an open gate, and returns it if
+// it may be taken. If not, it moves what is in the wrong place and returns nil.
+func (s *Scheduler) pick(now int64) *lane {
+	g := s.ready.top()
+	if g.open() > s.tau {
+		s.ready.remove(g)
+		s.watch(g)
+		return nil
+	}
+	c := g.waiting.top()
+	if closed := c.binding(s.tau); closed != nil {
+		s.move(c, closed)
+		return nil
+	}
+	l := c.lanes.top()
+	if l.opens() > s.tau || (len(l.uses) > 0 && s.outage.closed > s.tau) {
+		// By a gate that the cohort is not for: the lane was alone with it.
+		s.reenter(now, l)
+		return nil
+	}
+	if claimed := s.claimed(l, l.slot(now)); claimed != nil {
+		switch {
+		case claimed == g:
+			s.hold(g)
+		case c.has(claimed):
+			s.move(c, claimed)
+		default:
+			s.reenter(now, l)
+		}
+		return nil
+	}
+	return l
+}
+
+// reenter puts a lane where it has to wait now.
+func (s *Scheduler) reenter(now int64, l *lane) {
+	s.park(l)
+	s.enter(now, l, false)
+}
+
+// take gives the head of a waiting lane a worker and charges its limits.
+func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
+	j = l.head
+	slot := l.slot(now)
+	s.withdraw(l)
+	l.state = asking
+	s.idle--
+	if s.cfg.Serial {
+		for o := s.lanes[l.key]; o != nil; o = o.sibling {
+			if o.state == waiting {
+				s.park(o)
+			}
+		}
+	}
+	j.Slot = slot
+	if len(j.under) == 0 {
+		s.start(now, l, slot)
+		return j, false
+	}
+	for i := range l.uses {
+		if u := &l.uses[i]; u.index >= 0 {
+			lim := u.limit()
+			lim.state = lim.state.Charge(slot, lim.params, u.gate.cost)
+		}
+	}
+	return j, true
+}

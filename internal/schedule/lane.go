@@ -1,0 +1,257 @@
+package schedule
+
+import (
+	"github.com/freqlimit/dispatcher/gcra"
+)
+
+// Job is one job. The caller sets the fields in the first group and leaves
+// them alone while the job is with the scheduler.
+type Job struct {
+	Key      string
+	Priority int // higher goes first
+	Value    any // the caller's
+
+	// Slot is the instant from which the job may start. It is set when the job
+	// is taken, and for good when it starts.
+	Slot int64
+
+	seq   uint64 // the order of submission
+	under []under
+	lane  *lane
+	next  *Job // behind it in the lane
+}
+
+// lane is the FIFO of the jobs of one key and priority. Its head is in one of
+// three states: waiting in a cohort, asking the backend, or parked because a
+// job of the key runs and jobs of a key are serial.
+type lane struct {
+	key      string
+	priority int
+	sibling  *lane // the next lane of the key, of another priority
+
+	head, tail *Job
+	length     int
+	running    int   // jobs of this lane that have started and not finished
+	lastSlot   int64 // the slot of the job that started last
+
+	// Of the head, while it waits or asks.
+	state   laneState
+	uses    []use // its limits
+	ready   int64 // when its limits opened, as they stood when it became the head
+	overdue int64 // from when on it may have a claim
+	rank    rank
+	cohort  *cohort // where it waits
+	pos     int32   // in cohort.lanes
+}
+
+type laneState uint8
+
+const (
+	parked laneState = iota
+	waiting
+	asking
+)
+
+// use is one limit that the head of a lane is under.
+type use struct {
+	lane  *lane
+	gate  *gate
+	pos   int32 // in limit.heads, while the lane waits
+	index int   // in Job.under; -1 for a bare use, which is not charged
+}
+
+func (u *use) limit() *limit { return u.gate.limit }
+
+// find returns the lane of a key and priority, a new one if need be.
+func (s *Scheduler) find(key string, priority int) *lane {
+	var last *lane
+	for l := s.lanes[key]; l != nil; l = l.sibling {
+		if l.priority == priority {
+			return l
+		}
+		last = l
+	}
+	l := &lane{key: key, priority: priority}
+	if last == nil {
+		s.lanes[key] = l
+	} else {
+		last.sibling = l
+	}
+	return l
+}
+
+// drop forgets a lane that has no jobs, neither waiting nor running.
+func (s *Scheduler) drop(l *lane) {
+	if l.length > 0 || l.running > 0 {
+		return
+	}
+	first := s.lanes[l.key]
+	if first == l {
+		if l.sibling == nil {
+			delete(s.lanes, l.key)
+		} else {
+			s.lanes[l.key] = l.sibling
+		}
+		return
+	}
+	for p := first; p != nil; p = p.sibling {
+		if p.sibling == l {
+			p.sibling = l.sibling
+			return
+		}
+	}
+}
+
+// busy reports whether the lanes of a key must stay parked.
+func (s *Scheduler) busy(key string) bool {
+	if !s.cfg.Serial {
+		return false
+	}
+	for l := s.lanes[key]; l != nil; l = l.sibling {
+		if l.running > 0 || l.state == asking {
+			return true
+		}
+	}
+	return false
+}
+
+// append puts a job behind all others.
+func (l *lane) append(j *Job) {
+	j.lane, j.next = l, nil
+	if l.tail == nil {
+		l.head = j
+	} else {
+		l.tail.next = j
+	}
+	l.tail = j
+	l.length++
+}
+
+// prepend puts a job before all others.
+func (l *lane) prepend(j *Job) {
+	j.lane, j.next = l, l.head
+	l.head = j
+	if l.tail == nil {
+		l.tail = j
+	}
+	l.length++
+}
+
+// pop takes out the head.
+func (l *lane) pop() *Job {
+	j := l.head
+	l.head = j.next
+	if l.head == nil {
+		l.tail = nil
+	}
+	j.next = nil
+	l.length--
+	return j
+}
+
+// opens is the instant at which the last of the head's limits opens.
+func (l *lane) opens() int64 {
+	at := int64(0)
+	for i := range l.uses {
+		at = max(at, l.uses[i].gate.open())
+	}
+	return at
+}
+
+// slot is when the head can start: not before now, nor before the job ahead of
+// it.
+func (l *lane) slot(now int64) int64 { return max(now, l.lastSlot, l.opens()) }
+
+// enter makes the head of a lane that has one compete. A fresh head has just
+// become the head; else it comes back, and keeps its rank.
+func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
+	if l.length == 0 || l.state != parked || s.busy(l.key) {
+		return
+	}
+	s.acquire(now, l)
+	l.state = waiting
+	if fresh {
+		l.ready = l.slot(now)
+		l.overdue = l.ready + l.patience()
+	}
+	l.rank = s.rankOf(l)
+	for i := range l.uses {
+		if u := &l.uses[i]; u.index >= 0 {
+			u.limit().heads.push(u)
+		}
+	}
+	s.settle(l)
+}
+
+// withdraw ends the waiting of a lane: it competes no longer, but keeps its
+// uses.
+func (s *Scheduler) withdraw(l *lane) {
+	s.unsettle(l)
+	for i := range l.uses {
+		if u := &l.uses[i]; u.index >= 0 {
+			u.limit().heads.remove(u)
+		}
+	}
+}
+
+// park is the opposite of enter. Parking a parked lane does nothing.
+func (s *Scheduler) park(l *lane) {
+	if l.state == waiting {
+		s.withdraw(l)
+	}
+	s.release(l)
+	l.state = parked
+}
+
+// acquire fills in l.uses for the head.
+func (s *Scheduler) acquire(now int64, l *lane) {
+	uses := l.uses[:0]
+	own := s.limits[l.key]
+	if own != nil && own.closed <= now {
+		own = nil
+	}
+	for i, u := range l.head.under {
+		uses = append(uses, use{lane: l, gate: s.gateOf(u.limit, u.cost), index: i})
+		if u.limit == own {
+			own = nil
+		}
+	}
+	if own != nil {
+		uses = append(uses, use{lane: l, gate: s.gateOf(own, 0), index: -1})
+	}
+	if len(l.head.under) > 0 && s.outage.closed > now {
+		uses = append(uses, use{lane: l, gate: s.gateOf(s.outage, 0), index: -1})
+	}
+	for i := range uses {
+		uses[i].limit().refs++
+	}
+	l.uses = uses
+}
+
+// release gives up l.uses.
+func (s *Scheduler) release(l *lane) {
+	for i := range l.uses {
+		lim := l.uses[i].limit()
+		lim.refs--
+		s.unused(lim)
+	}
+	clear(l.uses)
+	l.uses = l.uses[:0]
+}
+
+// patience is how long after it was ready a head may claim its limits: the time
+// in which its slowest limit could have served it four times.
+func (l *lane) patience() int64 {
+	var longest int64
+	for i := range l.uses {
+		if u := &l.uses[i]; u.index >= 0 {
+			longest = max(longest, chargeOf(u.limit().params, u.gate.cost))
+		}
+	}
+	return 4 * longest
+}
+
+// chargeOf is by how much one job of that cost moves a limit's TAT.
+func chargeOf(p gcra.FreqLimitParams, cost int) int64 {
+	return int64(cost) * int64(p.Interval())
+}

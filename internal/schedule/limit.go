@@ -1,0 +1,191 @@
+package schedule
+
+import (
+	"math"
+	"slices"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/gcra"
+)
+
+// limit is the scheduler's picture of one limit. The backend may know of more
+// debt than the picture shows, never of less.
+type limit struct {
+	key    string
+	params gcra.FreqLimitParams // those used last
+	state  gcra.State
+	closed int64 // deferred until then
+
+	gates []*gate    // one for each cost in use
+	jobs  int        // jobs under it that have not ended
+	refs  int        // lanes that wait or ask under it
+	heads heap[*use] // of waiting lanes; the one overdue first is first
+
+	inDebts  bool  // in Scheduler.debts
+	pos      int32 // there
+	forgetAt int64 // its place there
+}
+
+// gate is a limit as jobs of one cost see it.
+type gate struct {
+	id       uint32
+	limit    *limit // nil: always open
+	cost     int    // 0: jobs that are not charged, and mind only a deferral
+	headroom int64  // how long before the TAT it opens
+
+	waiting heap[*cohort]
+	solo    cohort // the lanes that wait for this gate alone
+	in      *heap[*gate]
+	at      int64 // its place in Scheduler.timed
+	pos     int32
+}
+
+// open is the instant from which the gate is open.
+func (g *gate) open() int64 {
+	switch {
+	case g.limit == nil:
+		return math.MinInt64
+	case g.cost == 0:
+		return g.limit.closed
+	}
+	return max(g.limit.closed, g.limit.state.TAT-g.headroom)
+}
+
+// rank is that of the first lane; the gate must have a cohort.
+func (g *gate) rank() *rank { return g.waiting.top().rank() }
+
+// under is one limit of a job.
+type under struct {
+	limit *limit
+	cost  int
+}
+
+// resolve finds the limits that a job names, and makes their params those that
+// it names: a limit has one set of params, the newest. Jobs of a lane mostly are
+// under the same limits and share the result.
+func (s *Scheduler) resolve(now int64, limits []backend.Limit, last *Job) []under {
+	found := s.found[:0]
+	for i := range limits {
+		l := &limits[i]
+		lim := s.limits[l.Key]
+		if lim == nil {
+			lim = newLimit(l.Key)
+			s.limits[l.Key] = lim
+		}
+		s.setParams(now, lim, l.Params)
+		lim.jobs++
+		found = append(found, under{lim, l.Units()})
+	}
+	s.found = found
+	if last != nil && slices.Equal(last.under, found) {
+		return last.under
+	}
+	return slices.Clone(found)
+}
+
+// unresolve gives up the limits of a job that has ended.
+func (s *Scheduler) unresolve(j *Job) {
+	for _, u := range j.under {
+		u.limit.jobs--
+		s.unused(u.limit)
+	}
+	j.under = nil
+}
+
+func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
+	p.Burst = max(p.Burst, 1)
+	if lim.params == p {
+		return
+	}
+	lim.state = lim.state.Rebase(now, p)
+	lim.params = p
+	for _, g := range lim.gates {
+		if g.cost > 0 {
+			g.headroom = gcra.Headroom(p, g.cost)
+		}
+	}
+	s.opensEarlier(lim)
+}
+
+func newLimit(key string) *limit {
+	return &limit{key: key, heads: heap[*use]{
+		before: func(a, b *use) bool {
+			if a.lane.overdue != b.lane.overdue {
+				return a.lane.overdue < b.lane.overdue
+			}
+			return a.lane.rank.seq < b.lane.rank.seq
+		},
+		place: func(u *use) *int32 { return &u.pos },
+	}}
+}
+
+// gateOf returns the gate of a limit for jobs of one cost.
+func (s *Scheduler) gateOf(lim *limit, cost int) *gate {
+	for _, g := range lim.gates {
+		if g.cost == cost {
+			return g
+		}
+	}
+	g := s.newGate(lim, cost)
+	if cost > 0 {
+		g.headroom = gcra.Headroom(lim.params, cost)
+	}
+	lim.gates = append(lim.gates, g)
+	return g
+}
+
+func (s *Scheduler) newGate(lim *limit, cost int) *gate {
+	s.gateID++
+	g := &gate{id: s.gateID, limit: lim, cost: cost, waiting: heap[*cohort]{
+		before: func(a, b *cohort) bool { return a.rank().before(*b.rank()) },
+		place:  func(c *cohort) *int32 { return &c.pos },
+	}}
+	g.solo = newCohort(g)
+	return g
+}
+
+// opensEarlier is called when a limit may open earlier than it seemed to.
+func (s *Scheduler) opensEarlier(lim *limit) {
+	for _, g := range lim.gates {
+		if at := g.open(); g.in == &s.timed && at < g.at {
+			g.at = at
+			s.timed.fix(g)
+		}
+	}
+}
+
+// unused is called when a limit may be in use no more. It is kept while it has
+// something to remember.
+func (s *Scheduler) unused(lim *limit) {
+	if lim.used() || lim.inDebts || lim == s.outage {
+		return
+	}
+	lim.inDebts = true
+	lim.forgetAt = lim.until()
+	s.debts.push(lim)
+}
+
+// forget drops the limits that are not in use and have nothing to remember.
+func (s *Scheduler) forget(now int64) {
+	for s.debts.len() > 0 {
+		lim := s.debts.top()
+		if lim.forgetAt > now {
+			return
+		}
+		if at := lim.until(); !lim.used() && at > now {
+			lim.forgetAt = at
+			s.debts.fix(lim)
+			continue
+		}
+		s.debts.remove(lim)
+		lim.inDebts = false
+		if !lim.used() {
+			delete(s.limits, lim.key)
+		}
+	}
+}
+
+func (lim *limit) used() bool { return lim.jobs > 0 || lim.refs > 0 }
+
+// until is when the limit is as good as one never seen.
+func (lim *limit) until() int64 { return max(lim.state.TAT, lim.closed) }

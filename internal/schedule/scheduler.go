@@ -1,0 +1,284 @@
+package schedule
+
+import (
+	"github.com/freqlimit/dispatcher/backend"
+)
+
+// Config is what a [Scheduler] goes by.
+type Config struct {
+	Workers int   // how many jobs may run at once, at least 1
+	Horizon int64 // how far ahead of now a slot may be taken, nanoseconds
+	Order   Order
+	Serial  bool // jobs of one key run one after another
+}
+
+// Scheduler is the state machine. Its methods are the events; each takes the
+// instant now at which it happened, in nanoseconds, zero or later and never
+// going back. It is not safe for concurrent use.
+type Scheduler struct {
+	cfg  Config
+	tau  int64 // the clock of the decisions: from now to now + Horizon
+	idle int   // workers that are free
+	seq  uint64
+	jobs int // waiting jobs, those that ask included
+
+	lanes   map[string]*lane // the first lane of each key
+	limits  map[string]*limit
+	cohorts map[string]*cohort // those of several gates
+	debts   heap[*limit]       // limits not in use, by when to forget them
+	outage  *limit             // deferred while the backend is away
+
+	timed  heap[*gate] // closed gates with cohorts, by when they open
+	ready  heap[*gate] // open gates with cohorts, by rank
+	held   []*gate     // open gates at which a claim keeps everyone waiting
+	free   *gate       // for lanes that no gate keeps waiting
+	gateID uint32
+
+	found  []under // scratch of resolve
+	shared []*gate // scratch of settle
+	name   []byte  // scratch of cohortOf
+}
+
+// New returns a scheduler without jobs.
+func New(cfg Config) *Scheduler {
+	s := &Scheduler{
+		cfg:     cfg,
+		idle:    cfg.Workers,
+		lanes:   make(map[string]*lane),
+		limits:  make(map[string]*limit),
+		cohorts: make(map[string]*cohort),
+		outage:  newLimit(""),
+	}
+	s.timed = heap[*gate]{
+		before: func(a, b *gate) bool { return a.at < b.at },
+		place:  func(g *gate) *int32 { return &g.pos },
+	}
+	s.ready = heap[*gate]{
+		before: func(a, b *gate) bool { return a.rank().before(*b.rank()) },
+		place:  func(g *gate) *int32 { return &g.pos },
+	}
+	s.debts = heap[*limit]{
+		before: func(a, b *limit) bool { return a.forgetAt < b.forgetAt },
+		place:  func(l *limit) *int32 { return &l.pos },
+	}
+	s.free = s.newGate(nil, 0)
+	return s
+}
+
+// Waiting returns how many jobs have been submitted and not started.
+func (s *Scheduler) Waiting() int { return s.jobs }
+
+// Idle returns how many workers are free.
+func (s *Scheduler) Idle() int { return s.idle }
+
+// Submit adds a job that is under these limits, which are valid and each of
+// another key. A limit that others are under takes on the params given here.
+func (s *Scheduler) Submit(now int64, j *Job, limits []backend.Limit) {
+	s.seq++
+	j.seq = s.seq
+	s.jobs++
+	l := s.find(j.Key, j.Priority)
+	j.under = s.resolve(now, limits, l.tail)
+	l.append(j)
+	if l.length == 1 {
+		s.enter(now, l, true)
+	} else if s.cfg.Order == Backlog && l.state == waiting {
+		s.promote(l)
+	}
+}
+
+// promote is called when a waiting lane may have another rank.
+func (s *Scheduler) promote(l *lane) {
+	l.rank = s.rankOf(l)
+	l.cohort.lanes.fix(l)
+	s.rerank(l.cohort)
+}
+
+// Granted says that the backend has charged the limits of a job that was taken,
+// at slot: the job starts at j.Slot, which is that or, to keep the order of its
+// lane, later.
+func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
+	l := j.lane
+	for i := range l.uses {
+		if u := &l.uses[i]; u.index >= 0 {
+			lim := u.limit()
+			lim.state.TAT = max(lim.state.TAT, slot+chargeOf(lim.params, u.gate.cost))
+			lim.state.Last = max(lim.state.Last, slot)
+		}
+	}
+	s.start(now, l, slot)
+}
+
+// start makes the head of a lane that asks a running job.
+func (s *Scheduler) start(now int64, l *lane, slot int64) {
+	s.park(l)
+	j := l.pop()
+	s.jobs--
+	j.Slot = max(slot, l.lastSlot)
+	l.lastSlot = j.Slot
+	l.running++
+	s.enter(now, l, true)
+}
+
+// Refusal is what the backend said of a request that it did not grant.
+type Refusal struct {
+	Binding  int   // which limit opens last
+	Until    int64 // when it opens
+	Deferred bool  // because it is deferred, not in debt
+}
+
+// Refused says that the backend has not granted the limits of a job that was
+// taken, and charged nothing. The job waits again, in its old place.
+func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
+	l := j.lane
+	s.uncharge(l)
+	for i := range l.uses {
+		u := &l.uses[i]
+		if u.index != r.Binding {
+			continue
+		}
+		if lim := u.limit(); r.Deferred {
+			lim.closed = max(lim.closed, r.Until)
+		} else {
+			lim.state.TAT = max(lim.state.TAT, r.Until+u.gate.headroom)
+		}
+	}
+	s.back(now, l)
+}
+
+// Failed says that the backend could not be asked about a job that was taken.
+// The job waits again, in its old place; no job that has limits is taken before
+// until.
+func (s *Scheduler) Failed(now int64, j *Job, until int64) {
+	s.uncharge(j.lane)
+	s.outage.closed = max(s.outage.closed, until)
+	s.back(now, j.lane)
+}
+
+// Rejected says that the backend will never grant the limits of a job that was
+// taken: the job is gone.
+func (s *Scheduler) Rejected(now int64, j *Job) {
+	l := j.lane
+	s.uncharge(l)
+	s.park(l)
+	s.unresolve(l.pop())
+	s.jobs--
+	s.idle++
+	s.next(now, l)
+}
+
+// back puts a lane that asked back where it was.
+func (s *Scheduler) back(now int64, l *lane) {
+	s.park(l)
+	s.idle++
+	s.enterKey(now, l.key, l)
+}
+
+// Finished says that a job which started is over. If again, it goes back to the
+// front of its lane.
+func (s *Scheduler) Finished(now int64, j *Job, again bool) {
+	l := j.lane
+	l.running--
+	s.idle++
+	if again {
+		s.jobs++
+		if l.state == waiting {
+			s.park(l)
+		}
+		if l.state == asking {
+			// The next job is on its way already.
+			j.next = l.head.next
+			l.head.next = j
+			if j.next == nil {
+				l.tail = j
+			}
+			j.lane = l
+			l.length++
+		} else {
+			l.prepend(j)
+		}
+	}
+	if !again {
+		s.unresolve(j)
+	}
+	s.next(now, l)
+}
+
+// next lets the lanes of a key go on after a job of lane l has ended.
+func (s *Scheduler) next(now int64, l *lane) {
+	s.drop(l)
+	s.enterKey(now, l.key, nil)
+}
+
+// enterKey makes the parked lanes of a key compete. All but old are fresh.
+func (s *Scheduler) enterKey(now int64, key string, old *lane) {
+	for l := s.lanes[key]; l != nil; l = l.sibling {
+		s.enter(now, l, l != old)
+	}
+}
+
+// uncharge takes back what taking the head of a lane charged. Where others have
+// charged since, what is left may be less than the truth, never more.
+func (s *Scheduler) uncharge(l *lane) {
+	for i := range l.uses {
+		if u := &l.uses[i]; u.index >= 0 {
+			lim := u.limit()
+			lim.state.TAT -= chargeOf(lim.params, u.gate.cost)
+			s.opensEarlier(lim)
+		}
+	}
+}
+
+// Defer closes a key until an instant, both as a limit and as the key of jobs.
+// It only extends.
+func (s *Scheduler) Defer(now int64, key string, until int64) {
+	if until <= now {
+		return
+	}
+	lim := s.limits[key]
+	if lim == nil {
+		lim = newLimit(key)
+		s.limits[key] = lim
+	}
+	if until <= lim.closed {
+		return
+	}
+	lim.closed = until
+	s.unused(lim)
+	for l := s.lanes[key]; l != nil; l = l.sibling {
+		if l.state == waiting {
+			s.park(l)
+			s.enter(now, l, false)
+		}
+	}
+}
+
+// Abandon ends the waiting of all jobs. It calls f for each that waits or asks,
+// in no particular order, and leaves the running ones.
+func (s *Scheduler) Abandon(f func(*Job)) {
+	for _, first := range s.lanes {
+		for l := first; l != nil; l = l.sibling {
+			if l.state == asking {
+				s.idle++
+			}
+			s.park(l)
+			for l.length > 0 {
+				j := l.pop()
+				s.jobs--
+				s.unresolve(j)
+				f(j)
+			}
+			s.drop(l)
+		}
+	}
+}
+
+// Request appends to limits, from its start, the limits that the backend is to
+// be asked for, for a job that was taken.
+func (s *Scheduler) Request(j *Job, limits []backend.Limit) []backend.Limit {
+	limits = limits[:0]
+	for _, u := range j.under {
+		limits = append(limits, backend.Limit{Key: u.limit.key, Params: u.limit.params, Cost: u.cost})
+	}
+	return limits
+}
