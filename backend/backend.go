@@ -15,8 +15,8 @@ import (
 	"github.com/freqlimit/dispatcher/gcra"
 )
 
-// Unlimited is a horizon that never refuses: the request is granted at the
-// first slot that its limits have, however far ahead.
+// Unlimited is a horizon that does not refuse: the request is granted at the
+// first slot that its limits have, if that is within 100 years.
 const Unlimited = gcra.MaxSpan
 
 // Backend keeps limits. It is safe for concurrent use.
@@ -59,7 +59,8 @@ type Releaser interface {
 	// Release gives back a slot that Reserve granted for these limits and that
 	// nobody used. Each limit for which a later slot was granted in between
 	// keeps its charge: the slot is lost there, never given out twice.
-	// Releasing a slot again changes nothing.
+	// Releasing a slot again changes nothing, unless it has been granted anew
+	// in between: who releases does so once.
 	Release(ctx context.Context, limits []Limit, slot time.Time) error
 }
 
@@ -69,7 +70,7 @@ type Request struct {
 	Limits []Limit
 
 	// Horizon is how far ahead of the backend's now the slot may be. Zero or
-	// less grants a slot only at once. [Unlimited] always grants.
+	// less grants a slot only at once.
 	//
 	// Below Unlimited, a key whose params have changed is rebased first: see
 	// [gcra.State.Rebase]. With Unlimited its TAT is taken as it is, as

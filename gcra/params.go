@@ -126,8 +126,12 @@ func (p FreqLimitParams) Tau() time.Duration {
 // Burst 20 admits 20 events at once and one more every 3 s, 39 in the first
 // minute. Strict pays for the burst with the rate, Limit - Burst + 1 per
 // Period: for 20 per minute it leaves 20 per minute at Burst 1, 16 at Burst 5,
-// 11 at Burst 10 and 1 at Burst 20. A Burst above Limit is cut to Limit.
+// 11 at Burst 10 and 1 at Burst 20. A Burst above Limit is cut to Limit. A
+// Limit below 1 stays as it is, for [FreqLimitParams.Validate] to refuse.
 func (p FreqLimitParams) Strict() FreqLimitParams {
+	if p.Limit < 1 {
+		return p
+	}
 	burst := min(p.burst(), p.Limit)
 	return FreqLimitParams{Limit: p.Limit - burst + 1, Period: p.Period, Burst: burst}
 }

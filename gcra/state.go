@@ -66,14 +66,15 @@ func (s State) Refund(slot int64, p FreqLimitParams, cost int) (State, bool) {
 // aiofreqlimit treats a key that is used with two sets of params.
 func (s State) Rebase(now int64, p FreqLimitParams) State {
 	interval := int64(p.Interval())
-	if s.Interval == interval || s.Interval == 0 {
+	if s.Interval == 0 {
 		return s
 	}
 	base := max(now, s.Last)
-	if s.TAT > base {
-		full := int64(p.burst()) * interval
+	full := int64(p.burst()) * interval
+	if s.Interval != interval && s.TAT > base {
 		s.TAT = base + scale(s.TAT-base, interval, s.Interval, full)
 	}
+	s.TAT = min(s.TAT, base+full)
 	s.Interval = interval
 	return s
 }
@@ -85,8 +86,11 @@ func scale(x, mul, div, most int64) int64 {
 		return most
 	}
 	quo, rem := bits.Div64(hi, lo, uint64(div))
+	if quo >= uint64(most) {
+		return most
+	}
 	if rem > 0 {
 		quo++
 	}
-	return int64(min(quo, uint64(most)))
+	return int64(quo)
 }

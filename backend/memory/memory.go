@@ -49,6 +49,7 @@ type Backend struct {
 	keys  map[string]*entry
 	found []*entry // scratch of decide: the request's entries, nil where new
 	added int      // keys added since the last round of dropping
+	peak  int      // the most keys that this map has held
 
 	stop    chan struct{} // closed by Close
 	stopped sync.Once
@@ -112,11 +113,12 @@ func (b *Backend) decide(now int64, req *backend.Request) backend.Decision {
 		if e == nil {
 			continue
 		}
-		s := e.State
 		if horizon < backend.Unlimited {
-			s = s.Rebase(now, l.Params)
+			// Kept even if the request is refused: rebased anew at a later now,
+			// the slot that a refusal names would move away from it.
+			e.State = e.Rebase(now, l.Params)
 		}
-		if open := max(e.closed, s.Slot(now, l.Params, l.Units())); open > slot {
+		if open := max(e.closed, e.Slot(now, l.Params, l.Units())); open > slot {
 			slot, binding = open, i
 		}
 	}
@@ -130,9 +132,6 @@ func (b *Backend) decide(now int64, req *backend.Request) backend.Decision {
 		e := b.found[i]
 		if e == nil {
 			e = b.add(l.Key)
-		}
-		if horizon < backend.Unlimited {
-			e.State = e.Rebase(now, l.Params)
 		}
 		e.State = e.Charge(slot, l.Params, l.Units())
 	}
@@ -182,7 +181,7 @@ func (b *Backend) Clear(ctx context.Context) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	clear(b.keys)
+	b.keys, b.peak = make(map[string]*entry), 0
 	return nil
 }
 
@@ -194,5 +193,6 @@ func (b *Backend) add(key string) *entry {
 	e := &entry{}
 	b.keys[key] = e
 	b.added++
+	b.peak = max(b.peak, len(b.keys))
 	return e
 }

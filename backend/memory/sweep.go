@@ -1,12 +1,21 @@
 package memory
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 const (
 	// Once dropEvery keys are new, dropPer keys are looked at for each of them,
 	// so that at most about a fourth of the keys held are such that could go.
 	dropEvery = 16
 	dropPer   = 4
+
+	// A map does not shrink by itself, and to range over an empty one that was
+	// large takes as long as if it were full. So it is made anew once less than
+	// a shrinkBy'th of its keys are left, unless it never held shrinkFrom.
+	shrinkBy   = 16
+	shrinkFrom = 1024
 
 	// sweepLook is how many keys a sweep looks at before it lets others have
 	// the lock.
@@ -21,13 +30,15 @@ func (b *Backend) Len() int {
 }
 
 // Sweep drops every key that is due, and returns how many. It is safe to call
-// at any time and holds up others for microseconds only.
+// at any time and never holds up others for a whole pass.
 func (b *Backend) Sweep() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now, looked, dropped := b.now(), 0, 0
 	for key, e := range b.keys {
-		if b.due(e, now) {
+		// While others had the lock they may have made the map anew, and the
+		// loop is over the old one: then the entry may be another.
+		if b.due(e, now) && b.keys[key] == e {
 			delete(b.keys, key)
 			dropped++
 		}
@@ -39,6 +50,7 @@ func (b *Backend) Sweep() int {
 			now = b.now()
 		}
 	}
+	b.shrink()
 	return dropped
 }
 
@@ -70,6 +82,7 @@ func (b *Backend) dropSome(now int64) {
 	if b.added < dropEvery {
 		return
 	}
+	b.shrink()
 	look := b.added * dropPer
 	b.added = 0
 	for key, e := range b.keys {
@@ -80,6 +93,16 @@ func (b *Backend) dropSome(now int64) {
 			return
 		}
 	}
+}
+
+// shrink makes the map anew if it is nearly empty. It requires that mu is held.
+func (b *Backend) shrink() {
+	if b.peak < shrinkFrom || len(b.keys) >= b.peak/shrinkBy {
+		return
+	}
+	keys := make(map[string]*entry, len(b.keys))
+	maps.Copy(keys, b.keys)
+	b.keys, b.peak = keys, len(keys)
 }
 
 // due reports whether a key is no different from one never seen, and has been

@@ -1,0 +1,65 @@
+package backendtest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+)
+
+// Tolerance is how far two slots may be from their exact distance, and a slot
+// from the local clock. A backend in another process answers by its own clock
+// and maps the instant to local time, which costs it a part of a round trip.
+// The suite's intervals are thousands of times longer.
+const Tolerance = 20 * time.Millisecond
+
+// Run tests a backend. It calls newBackend once for each subtest, for an empty
+// backend that nothing else uses: one with a key prefix of its own will do.
+// Whatever has to be closed, newBackend gives to t.Cleanup.
+func Run(t *testing.T, newBackend func(t *testing.T) backend.Backend) {
+	for _, c := range []struct {
+		name string
+		test func(*probe)
+	}{
+		{"FullBurst", testFullBurst},
+		{"BurstSharedByBatch", testBurstSharedByBatch},
+		{"SlotsFollowTheClock", testSlotsFollowTheClock},
+		{"HorizonZero", testHorizonZero},
+		{"HorizonBounded", testHorizonBounded},
+		{"HorizonUnlimited", testHorizonUnlimited},
+		{"AllOrNothing", testAllOrNothing},
+		{"AllAtOneSlot", testAllAtOneSlot},
+		{"Binding", testBinding},
+		{"BatchOrder", testBatchOrder},
+		{"BatchEmpty", testBatchEmpty},
+		{"NoLimits", testNoLimits},
+		{"ManyLimits", testManyLimits},
+		{"Invalid", testInvalid},
+		{"InvalidAmongValid", testInvalidAmongValid},
+		{"Cost", testCost},
+		{"DeferExtendsOnly", testDeferExtendsOnly},
+		{"DeferIsPerKey", testDeferIsPerKey},
+		{"DeferUnknownKey", testDeferUnknownKey},
+		{"DeferUnderDebt", testDeferUnderDebt},
+		{"DeferFarAhead", testDeferFarAhead},
+		{"Clear", testClear},
+		{"ParamsRaised", testParamsRaised},
+		{"ParamsLowered", testParamsLowered},
+		{"ParamsUnlimitedHorizon", testParamsUnlimitedHorizon},
+		{"KeysOfAnyBytes", testKeysOfAnyBytes},
+		{"KeysInOneRequest", testKeysInOneRequest},
+		{"CancelledContext", testCancelledContext},
+		{"ConcurrentChain", testConcurrentChain},
+		{"ConcurrentWindows", testConcurrentWindows},
+		{"ConcurrentAllOrNothing", testConcurrentAllOrNothing},
+		{"ReleaseGivesBack", testReleaseGivesBack},
+		{"ReleaseTwice", testReleaseTwice},
+		{"ReleaseTooLate", testReleaseTooLate},
+		{"ReleaseOfSeveralLimits", testReleaseOfSeveralLimits},
+		{"ReleaseNothing", testReleaseNothing},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.test(&probe{T: t, b: newBackend(t)})
+		})
+	}
+}
