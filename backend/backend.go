@@ -93,7 +93,21 @@ type Decision struct {
 	// them if several do; -1 if all were open.
 	Binding int
 
+	// Deferred says that the limit at Binding is closed by a deferral, not by
+	// debt. It tells other jobs under it apart: a deferral keeps out all, debt
+	// those that cost as much or more.
+	Deferred bool
+
 	// Err, if not nil, says why the request can never be granted; nothing was
 	// charged. For limits that [Validate] refuses it is that error.
 	Err error
+}
+
+// InProcess is an optional ability of a [Backend]: its methods answer at once,
+// without a network and without waiting for more than a mutex. A dispatcher asks
+// such a backend for one job at a time where it schedules, so that the order of
+// starts is exact. Others it asks for batches, from a goroutine.
+type InProcess interface {
+	// InProcess does nothing: having it is the promise.
+	InProcess()
 }

@@ -20,8 +20,9 @@ import (
 )
 
 var (
-	_ backend.Backend  = (*Backend)(nil)
-	_ backend.Releaser = (*Backend)(nil)
+	_ backend.Backend   = (*Backend)(nil)
+	_ backend.Releaser  = (*Backend)(nil)
+	_ backend.InProcess = (*Backend)(nil)
 )
 
 // Config is optional in every field.
@@ -104,7 +105,7 @@ func (b *Backend) decide(now int64, req *backend.Request) backend.Decision {
 		return backend.Decision{Binding: -1, Err: err}
 	}
 	horizon := min(max(req.Horizon, 0), backend.Unlimited)
-	slot, binding := now, -1
+	slot, binding, deferred := now, -1, false
 	b.found = b.found[:0]
 	for i := range req.Limits {
 		l := &req.Limits[i]
@@ -119,10 +120,10 @@ func (b *Backend) decide(now int64, req *backend.Request) backend.Decision {
 			e.State = e.Rebase(now, l.Params)
 		}
 		if open := max(e.closed, e.Slot(now, l.Params, l.Units())); open > slot {
-			slot, binding = open, i
+			slot, binding, deferred = open, i, open == e.closed
 		}
 	}
-	d := backend.Decision{Slot: b.epoch.Add(time.Duration(slot)), Binding: binding}
+	d := backend.Decision{Slot: b.epoch.Add(time.Duration(slot)), Binding: binding, Deferred: deferred}
 	if slot-now > int64(horizon) {
 		return d
 	}
@@ -184,6 +185,9 @@ func (b *Backend) Clear(ctx context.Context) error {
 	b.keys, b.peak = make(map[string]*entry), 0
 	return nil
 }
+
+// InProcess implements [backend.InProcess].
+func (b *Backend) InProcess() {}
 
 // now is the present instant.
 func (b *Backend) now() int64 { return int64(time.Since(b.epoch)) }

@@ -1,0 +1,174 @@
+package dispatcher
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/internal/schedule"
+)
+
+// After an error the backend is asked again after a time that doubles from
+// firstRetry to lastRetry, less a random part of up to a half.
+const (
+	firstRetry = 10 * time.Millisecond
+	lastRetry  = time.Second
+)
+
+// asker asks the backend for the loop, whose goroutine alone uses it: one job at
+// a time and at once if the backend is in this process, else for batches, of
+// which one is on its way at a time.
+type asker[T any] struct {
+	loop      *loop[T]
+	inProcess bool
+
+	limits    []backend.Limit // scratch of askNow
+	requests  [1]backend.Request
+	decisions [1]backend.Decision
+
+	next   *batch[T] // being collected
+	asking bool      // a batch is on its way
+
+	failures int // batches that failed in a row
+}
+
+// batch is the requests for some jobs and the answers to them.
+type batch[T any] struct {
+	entries   []*entry[T]
+	requests  []backend.Request
+	decisions []backend.Decision
+	err       error
+}
+
+// ask asks for a job that the scheduler has taken.
+func (a *asker[T]) ask(now int64, e *entry[T]) {
+	if a.inProcess {
+		a.askNow(now, e)
+		return
+	}
+	if a.next == nil {
+		a.next = &batch[T]{}
+	}
+	a.next.entries = append(a.next.entries, e)
+	a.next.requests = append(a.next.requests, backend.Request{
+		Limits:  a.loop.sched.Request(&e.sched, nil),
+		Horizon: a.loop.cfg.Horizon,
+	})
+}
+
+func (a *asker[T]) askNow(now int64, e *entry[T]) {
+	a.limits = a.loop.sched.Request(&e.sched, a.limits)
+	a.requests[0] = backend.Request{Limits: a.limits, Horizon: a.loop.cfg.Horizon}
+	a.decisions[0] = backend.Decision{}
+	err := a.loop.backend.Reserve(a.loop.ctx, a.requests[:], a.decisions[:])
+	a.outcome(err)
+	a.tell(now, e, &a.decisions[0], err)
+}
+
+// flush sends the batch on its way, unless another is.
+func (a *asker[T]) flush() {
+	if a.asking || a.next == nil {
+		return
+	}
+	b := a.next
+	a.next, a.asking = nil, true
+	b.decisions = make([]backend.Decision, len(b.requests))
+	l := a.loop
+	l.group.Go(func() error {
+		b.err = l.backend.Reserve(l.ctx, b.requests, b.decisions)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.inbox.answered = b
+		l.signal()
+		return nil
+	})
+}
+
+// answered is called when a batch is back.
+func (a *asker[T]) answered(now int64, b *batch[T]) {
+	a.asking = false
+	a.outcome(b.err)
+	for i, e := range b.entries {
+		a.tell(now, e, &b.decisions[i], b.err)
+	}
+}
+
+// outcome keeps count of failures.
+func (a *asker[T]) outcome(err error) {
+	switch {
+	case err != nil:
+		if a.failures++; a.failures == 1 && a.loop.ctx.Err() == nil {
+			a.loop.cfg.Logger.Warn("dispatcher: the backend fails, jobs wait", slog.Any("error", err))
+		}
+	case a.failures > 0:
+		a.loop.cfg.Logger.Info("dispatcher: the backend is back", slog.Int("failures", a.failures))
+		a.failures = 0
+	}
+}
+
+// tell tells the scheduler what the backend said of a job.
+func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) {
+	l := a.loop
+	switch {
+	case err != nil:
+		l.sched.Failed(now, &e.sched, now+int64(a.backoff()))
+	case d.Err != nil:
+		l.sched.Rejected(now, &e.sched)
+		l.waiting.Add(-1)
+		l.end(&Result[T]{Job: e.job, Outcome: Failed, Err: d.Err})
+	case d.Granted:
+		l.sched.Granted(now, &e.sched, int64(d.Slot.Sub(l.epoch)))
+		l.accept(e)
+	default:
+		// A backend that names a slot within the horizon could have granted it:
+		// to ask again at once would be a loop without end.
+		soonest := now + int64(l.cfg.Horizon) + 1
+		l.sched.Refused(now, &e.sched, schedule.Refusal{
+			Binding:  d.Binding,
+			Until:    max(int64(d.Slot.Sub(l.epoch)), soonest),
+			Deferred: d.Deferred,
+		})
+	}
+}
+
+// backoff is how long to leave a backend alone that has failed.
+func (a *asker[T]) backoff() time.Duration {
+	delay := lastRetry
+	if shift := a.failures - 1; shift < 10 {
+		delay = min(firstRetry<<shift, lastRetry)
+	}
+	return delay - rand.N(delay/2)
+}
+
+// release gives back the slot of a job that will not start.
+func (a *asker[T]) release(e *entry[T]) {
+	slot := a.loop.epoch.Add(time.Duration(e.sched.Slot))
+	a.giveBack(e.job.Limits, slot)
+}
+
+// discard gives back what a batch was granted that came too late.
+func (a *asker[T]) discard(b *batch[T]) {
+	a.asking = false
+	for i := range b.entries {
+		if d := &b.decisions[i]; b.err == nil && d.Granted {
+			a.giveBack(b.requests[i].Limits, d.Slot)
+		}
+	}
+}
+
+func (a *asker[T]) giveBack(limits []backend.Limit, slot time.Time) {
+	r, ok := a.loop.backend.(backend.Releaser)
+	if !ok || len(limits) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.loop.ctx), releaseTimeout)
+	defer cancel()
+	if err := r.Release(ctx, limits, slot); err != nil {
+		a.loop.cfg.Logger.Warn("dispatcher: the backend did not take a slot back", slog.Any("error", err))
+	}
+}
+
+// releaseTimeout bounds what giving one slot back may take at the end of Run.
+const releaseTimeout = time.Second

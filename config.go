@@ -1,0 +1,151 @@
+package dispatcher
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/freqlimit/dispatcher/internal/schedule"
+)
+
+// Order says which of the jobs that may start now starts first, after priority.
+// It decides only among jobs whose limits are all open: no order ever holds one
+// up for another that can't start.
+type Order int
+
+const (
+	// Fair is the key that has been ready longest: a key with one job does not
+	// wait behind a key with a thousand. The default.
+	Fair Order = iota
+
+	// FIFO is the job that was submitted first.
+	FIFO
+
+	// Backlog is the key with the most jobs waiting. All work is done soonest:
+	// a long lane, which its own limit holds to a pace, starts early.
+	Backlog
+)
+
+// String returns the name of the order, in lower case.
+func (o Order) String() string { return schedule.Order(o).String() }
+
+// Defaults of [Config].
+const (
+	DefaultWorkers  = 16
+	DefaultCapacity = 1 << 20
+	DefaultHorizon  = 5 * time.Millisecond
+)
+
+// Config is optional in every field. It is read once, by [New].
+type Config[T any] struct {
+	// Workers is how many handlers may run at once. Workers are started as they
+	// are needed and then kept. Defaults to 16.
+	Workers int
+
+	// Capacity is how many jobs may wait. Submit returns ErrFull to more. Jobs
+	// that run again because of [RetryAfter] always have room. Defaults to
+	// 1,048,576.
+	Capacity int
+
+	// Limits gives the limits of a job that brings none, each key once. It is
+	// called by Submit, so it must be quick and safe for concurrent use. The
+	// result must not be changed later. Defaults to Params.
+	Limits func(key string, payload T) []Limit
+
+	// Params is the limit of every key, under the key's own name. It is for the
+	// simple case and may not be set beside Limits. Defaults to no limit: then
+	// the dispatcher is a plain pool of workers.
+	Params gcra.FreqLimitParams
+
+	// Order is which of the jobs that may start now goes first. Defaults to Fair.
+	Order Order
+
+	// Serial makes jobs of one key run one after another: the next one starts
+	// only when the handler of the one before has returned. So messages to one
+	// chat never overtake each other, not even in the network. Defaults to
+	// false: jobs of a key start in order, but may overlap, and two that start
+	// at one instant, on two workers, have no order that anyone could see.
+	Serial bool
+
+	// Horizon is how far ahead of time a slot may be taken, and a worker set
+	// aside for it: the time that is there for a timer, or a round trip to the
+	// backend, to be exact. Less than that is not lost when a timer is late.
+	// From 1ns to 1s. Defaults to 5ms.
+	Horizon time.Duration
+
+	// OnDone is called once for each accepted job, when its outcome is known: by
+	// the worker that ran it, which is held as long as OnDone takes, or by the
+	// goroutine of Run for jobs that were never run. It must be safe for
+	// concurrent use, must not call Shutdown and wait for it, and may submit. If
+	// it panics, that is logged. Defaults to nothing.
+	OnDone func(Result[T])
+
+	// Logger gets a line for each job that failed or panicked, and for a backend
+	// that is away and comes back. Defaults to none.
+	Logger *slog.Logger
+}
+
+// withDefaults returns the config as it will be used, or a [*ConfigError].
+func (c Config[T]) withDefaults() (Config[T], error) {
+	if c.Workers == 0 {
+		c.Workers = DefaultWorkers
+	}
+	if c.Capacity == 0 {
+		c.Capacity = DefaultCapacity
+	}
+	if c.Horizon == 0 {
+		c.Horizon = DefaultHorizon
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, c.validate()
+}
+
+func (c Config[T]) validate() error {
+	switch {
+	case c.Workers < 0:
+		return &ConfigError{Field: "Workers", Value: c.Workers, Reason: "must not be negative"}
+	case c.Capacity < 0:
+		return &ConfigError{Field: "Capacity", Value: c.Capacity, Reason: "must not be negative"}
+	case c.Order < Fair || c.Order > Backlog:
+		return &ConfigError{Field: "Order", Value: int(c.Order), Reason: "must be Fair, FIFO or Backlog"}
+	case c.Horizon < 0 || c.Horizon > time.Second:
+		return &ConfigError{Field: "Horizon", Value: c.Horizon, Reason: "must be from 1ns to 1s"}
+	case c.Params == gcra.FreqLimitParams{}:
+		return nil
+	case c.Limits != nil:
+		return &ConfigError{Field: "Params", Value: c.Params, Reason: "must not be set beside Limits"}
+	}
+	if err := c.Params.Validate(); err != nil {
+		return &ConfigError{Field: "Params", Value: c.Params, Reason: err.Error(), Err: err}
+	}
+	return nil
+}
+
+// limitsOf returns the limits of a job.
+func (c *Config[T]) limitsOf(job *Job[T]) ([]Limit, error) {
+	limits := job.Limits
+	switch {
+	case limits != nil:
+	case c.Limits != nil:
+		var err error
+		if limits, err = c.callLimits(job); err != nil {
+			return nil, err
+		}
+	case c.Params != gcra.FreqLimitParams{}:
+		// Validated by New.
+		return []Limit{{Key: job.Key, Params: c.Params}}, nil
+	}
+	return limits, backend.Validate(limits)
+}
+
+func (c *Config[T]) callLimits(job *Job[T]) (limits []Limit, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = newPanicError(v)
+		}
+	}()
+	return c.Limits(job.Key, job.Payload), nil
+}

@@ -1,0 +1,223 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"golang.org/x/sync/errgroup"
+)
+
+// Dispatcher is a queue of jobs with payloads of type T, which starts each of
+// them at the instant that all of its limits allow. Use [New], then Run, and
+// Submit from wherever there is work. All methods are safe for concurrent use.
+type Dispatcher[T any] struct {
+	backend backend.Backend
+	handler Handler[T]
+	cfg     Config[T]
+	epoch   time.Time // instant 0 of the scheduler
+
+	waiting atomic.Int64 // accepted jobs that no worker has, at most Capacity but for retries
+	running atomic.Int64
+	workers atomic.Int64
+	counts  counts
+
+	wake chan struct{} // holds a token while there is news in the inbox
+	done chan struct{} // closed when Run has returned
+
+	mu     sync.Mutex // guards what follows
+	closed bool       // nothing is accepted any more
+	ran    bool       // Run has been called
+	inbox  inbox[T]
+}
+
+// inbox is the news for the goroutine that schedules.
+type inbox[T any] struct {
+	submitted []*entry[T]
+	deferred  []deferral
+	finished  []finished[T]
+	answered  *batch[T]
+}
+
+type deferral struct {
+	key   string
+	until int64
+}
+
+// New returns a dispatcher whose limits are kept by b and whose jobs are done by
+// handler. It starts nothing: see [Dispatcher.Run]. A backend may serve several
+// dispatchers and a [FreqLimit] at once; they share the limits of equal keys.
+//
+// A nil argument or a wrong field of cfg is a [*ConfigError].
+func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatcher[T], error) {
+	if b == nil {
+		return nil, &ConfigError{Field: "backend", Value: b, Reason: "must be given, for example memory.New(memory.Config{})"}
+	}
+	if handler == nil {
+		return nil, &ConfigError{Field: "handler", Value: "nil", Reason: "must be given"}
+	}
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Dispatcher[T]{
+		backend: b,
+		handler: handler,
+		cfg:     cfg,
+		epoch:   time.Now(),
+		wake:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+	}, nil
+}
+
+// Submit accepts a job with the limits that the Config gives it, and returns at
+// once: it never waits for a limit, a worker or the network.
+//
+// ctx rules the call itself, and lends its values to the handler's context. To
+// end it later does not cancel the job.
+//
+// The error is nil if and only if the job was accepted. Otherwise it matches
+// [ErrClosed], [ErrFull], [backend.ErrLimit] if a limit is wrong, or the error of
+// ctx; or it is a [*PanicError] if Config.Limits panicked. A job may be submitted
+// before Run is called.
+func (d *Dispatcher[T]) Submit(ctx context.Context, key string, payload T) error {
+	return d.SubmitJob(ctx, Job[T]{Key: key, Payload: payload})
+}
+
+// SubmitJob is Submit for a job with limits or a priority of its own.
+//
+// If a limit of the job is in use with other params, those of the job replace
+// them, also for the jobs that wait: a key has one set of params at a time.
+func (d *Dispatcher[T]) SubmitJob(ctx context.Context, job Job[T]) error {
+	if ctx == nil {
+		return errors.New("dispatcher: submit: nil context")
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("dispatcher: submit: %w", err)
+	}
+	limits, err := d.cfg.limitsOf(&job)
+	if err != nil {
+		return fmt.Errorf("dispatcher: submit: %w", err)
+	}
+	job.Limits = limits
+	job.submitted, job.slot, job.attempt = time.Now(), time.Time{}, 0
+	e := newEntry(ctx, job)
+
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return ErrClosed
+	}
+	if d.waiting.Load() >= int64(d.cfg.Capacity) {
+		return &FullError{Capacity: d.cfg.Capacity}
+	}
+	d.waiting.Add(1)
+	d.counts.submitted.Add(1)
+	d.inbox.submitted = append(d.inbox.submitted, e)
+	d.signal()
+	return nil
+}
+
+// Defer closes a key for a time from now: no job of the key starts before, and
+// none that is under a limit with that key. Through a shared backend it holds for
+// limits of other processes too. It only extends: an earlier end than the present
+// one changes nothing, nor does a delay of zero or less. A job whose slot has
+// been taken already, at most Config.Horizon ago, still starts.
+//
+// The error is the backend's; then the key is deferred for this dispatcher all
+// the same.
+func (d *Dispatcher[T]) Defer(ctx context.Context, key string, delay time.Duration) error {
+	until, err := d.deferKey(ctx, key, delay)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.inbox.deferred = append(d.inbox.deferred, deferral{key, until})
+	d.signal()
+	return err
+}
+
+// deferKey defers a key at the backend and returns until when, by a clock that
+// is not ahead of the backend's.
+func (d *Dispatcher[T]) deferKey(ctx context.Context, key string, delay time.Duration) (until int64, err error) {
+	delay = min(delay, backend.Unlimited)
+	if delay > 0 {
+		err = d.backend.Defer(ctx, key, delay)
+	}
+	return d.now() + int64(delay), err
+}
+
+// Run does the work until ctx ends or Shutdown has drained the queue. It may be
+// called once; a second call returns [ErrRunning], and one after a Shutdown with
+// nothing to do returns nil.
+//
+// When ctx ends, nothing starts any more, the contexts of the running handlers
+// end, and Run waits for the handlers to return. It does not give up on one that
+// never does: bound that with Shutdown. The jobs that have not started are
+// dropped, each with its outcome reported. Then Run returns the cause of the end
+// of ctx, [context.Cause]. After a Shutdown it returns nil. Either way no
+// goroutine is left.
+func (d *Dispatcher[T]) Run(ctx context.Context) error {
+	d.mu.Lock()
+	ran := d.ran
+	d.ran = true
+	d.mu.Unlock()
+	if ran {
+		return ErrRunning
+	}
+	defer close(d.done)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return newLoop(ctx, d, group).run() })
+	return group.Wait()
+}
+
+// Shutdown stops the intake, so that Submit returns [ErrClosed], and waits until
+// Run has done all that was accepted and returned. If ctx ends first it returns a
+// [*ShutdownError] that says what is left; the work goes on until the context of
+// Run ends. It may be called more than once, also concurrently.
+//
+// If Run has not been called, Shutdown returns at once if there is nothing to
+// do, else it waits for Run.
+func (d *Dispatcher[T]) Shutdown(ctx context.Context) error {
+	d.mu.Lock()
+	d.closed = true
+	idle := !d.ran && d.waiting.Load() == 0
+	d.signal()
+	d.mu.Unlock()
+	if idle {
+		return nil
+	}
+	select {
+	case <-d.done:
+		return nil
+	case <-ctx.Done():
+		return &ShutdownError{
+			Waiting: int(d.waiting.Load()),
+			Running: int(d.running.Load()),
+			Err:     context.Cause(ctx),
+		}
+	}
+}
+
+// signal says that there is news. It requires that mu is held.
+func (d *Dispatcher[T]) signal() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take swaps the inbox for an empty one, and says whether it was the last that
+// can hold submitted jobs. If closing, it is.
+func (d *Dispatcher[T]) take(empty inbox[T], closing bool) (in inbox[T], closed bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = d.closed || closing
+	in, d.inbox = d.inbox, empty
+	return in, d.closed
+}
+
+// now is the present instant of the scheduler.
+func (d *Dispatcher[T]) now() int64 { return int64(time.Since(d.epoch)) }

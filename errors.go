@@ -1,0 +1,119 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Sentinel errors, for [errors.Is].
+var (
+	// ErrClosed is returned by Submit after Shutdown or the end of Run: the job
+	// was not accepted.
+	ErrClosed = errors.New("dispatcher: closed")
+
+	// ErrFull is returned by Submit while Config.Capacity jobs wait: the job was
+	// not accepted.
+	ErrFull = errors.New("dispatcher: full")
+
+	// ErrRunning is returned by a Run that is not the first.
+	ErrRunning = errors.New("dispatcher: Run may be called once")
+
+	// ErrStopped is matched by the error of a job that was dropped: its
+	// dispatcher stopped before the job could start.
+	ErrStopped = errors.New("dispatcher: stopped before the job started")
+
+	// ErrConfig is matched by every [*ConfigError].
+	ErrConfig = errors.New("dispatcher: invalid configuration")
+
+	// ErrGoexit is the error of a job whose handler ended its goroutine with
+	// [runtime.Goexit], as t.FailNow does in tests.
+	ErrGoexit = errors.New("dispatcher: the handler called runtime.Goexit")
+)
+
+// ConfigError says which argument of [New] or [NewFreqLimit], or which field of
+// a [Config], is wrong. It matches [ErrConfig], and whatever Err matches.
+type ConfigError struct {
+	Field  string // as in "Workers"
+	Value  any    // the offending value
+	Reason string // what the value must be
+	Err    error  // a more precise error, or nil
+}
+
+// Error implements error.
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("dispatcher: %s is %v: %s", e.Field, e.Value, e.Reason)
+}
+
+// Is reports whether target is [ErrConfig].
+func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
+
+// Unwrap returns e.Err.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// FullError is the error of a Submit that found no room. It matches [ErrFull].
+type FullError struct {
+	Capacity int // Config.Capacity
+}
+
+// Error implements error.
+func (e *FullError) Error() string {
+	return fmt.Sprintf("dispatcher: full: Config.Capacity, %d jobs, are waiting", e.Capacity)
+}
+
+// Is reports whether target is [ErrFull].
+func (e *FullError) Is(target error) bool { return target == ErrFull }
+
+// PanicError is the error of a job whose handler panicked, and of a Submit
+// during which Config.Limits did. If the value is an error, it is unwrapped.
+type PanicError struct {
+	Value any    // what was passed to panic
+	Stack []byte // as [runtime/debug.Stack] prints it
+}
+
+// Error implements error. It leaves out the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("dispatcher: panic: %v", e.Value) }
+
+// Unwrap returns Value if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// ShutdownError says what is left when the context of Shutdown ends first. The
+// dispatcher goes on draining; end the context of Run to stop it.
+type ShutdownError struct {
+	Waiting int   // jobs that have not started
+	Running int   // jobs whose handlers have not returned
+	Err     error // why the context ended
+}
+
+// Error implements error.
+func (e *ShutdownError) Error() string {
+	return fmt.Sprintf("dispatcher: shutdown: %d jobs waiting and %d running: %v", e.Waiting, e.Running, e.Err)
+}
+
+// Unwrap returns e.Err.
+func (e *ShutdownError) Unwrap() error { return e.Err }
+
+// RetryAfter returns an error by which a handler says that its job shall run
+// again, no sooner than after d: what a server means by "429 Too Many Requests,
+// Retry-After". The job goes back to the front of its key, so that nothing
+// overtakes it there, and its key is deferred for d: no job of the key starts
+// before, and no job that is under a limit with that key; through a shared
+// backend that holds for other processes too. A deferral only extends. Other
+// keys are not held up. While it waits, the job holds no worker.
+//
+// A handler may wrap the error to say more. It is for the handler to give up in
+// the end: see [Job.Attempt]. A d of zero or less runs the job again at once.
+func RetryAfter(d time.Duration) error { return &RetryAfterError{Delay: d} }
+
+// RetryAfterError is what [RetryAfter] returns.
+type RetryAfterError struct {
+	Delay time.Duration
+}
+
+// Error implements error.
+func (e *RetryAfterError) Error() string {
+	return fmt.Sprintf("dispatcher: run again after %v", e.Delay)
+}

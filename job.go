@@ -1,0 +1,115 @@
+package dispatcher
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+)
+
+// Limit is one rate limit that a job is under: a key, its params and a cost.
+type Limit = backend.Limit
+
+// Job is a payload with the key and the limits under which it is handled. Set
+// the fields and pass it to [Dispatcher.SubmitJob]; the handler gets it back
+// with its methods filled in.
+type Job[T any] struct {
+	// Key names the lane of the job: jobs of one key and one priority start in
+	// the order of submission. Any string will do; the empty one is a key like
+	// any other. With Config.Params it is also the key of the limit.
+	Key string
+
+	// Payload is what the handler works on. It may be nil where T allows.
+	Payload T
+
+	// Limits are the limits that the job is under, each key once. Nil: those
+	// that Config.Limits or Config.Params give. Empty but not nil: none. The
+	// handler must not change them.
+	Limits []Limit
+
+	// Priority goes before Config.Order: of the jobs that may start now, one
+	// with a higher Priority starts first. It does not reserve anything, so it
+	// costs others no time that this job can't use. Defaults to 0; may be
+	// negative.
+	Priority int
+
+	attempt         int
+	submitted, slot time.Time
+}
+
+// Attempt returns how many times the job has been started, this time included:
+// 1 at first, more after [RetryAfter]. It is 0 before.
+func (j Job[T]) Attempt() int { return j.attempt }
+
+// Submitted returns when the job was accepted.
+func (j Job[T]) Submitted() time.Time { return j.submitted }
+
+// Slot returns the instant from which the job was allowed to start: never later
+// than the start of its handler. It is zero if the job did not get one.
+func (j Job[T]) Slot() time.Time { return j.slot }
+
+// Handler does the work of a job. Its error, or its panic, is the outcome of
+// this job alone.
+//
+// The context has the values of the one that was passed to Submit, and ends
+// when Run's does; a handler should return soon after.
+type Handler[T any] func(ctx context.Context, job Job[T]) error
+
+// Outcome is how a job ended.
+type Outcome int
+
+const (
+	// Succeeded: the handler returned nil.
+	Succeeded Outcome = iota + 1
+
+	// Failed: the handler returned an error, or the backend said that the limits
+	// of the job can never be met.
+	Failed
+
+	// Panicked: the handler panicked, or called runtime.Goexit.
+	Panicked
+
+	// Dropped: the dispatcher stopped before the job started, or before it ran
+	// again.
+	Dropped
+)
+
+// String returns the name of the outcome, in lower case.
+func (o Outcome) String() string {
+	switch o {
+	case Succeeded:
+		return "succeeded"
+	case Failed:
+		return "failed"
+	case Panicked:
+		return "panicked"
+	case Dropped:
+		return "dropped"
+	}
+	return fmt.Sprintf("Outcome(%d)", int(o))
+}
+
+// Result is what Config.OnDone is told of a job.
+type Result[T any] struct {
+	Job     Job[T]
+	Outcome Outcome
+
+	// Err is nil if the job succeeded; what the handler returned if it failed; a
+	// [*PanicError] or [ErrGoexit] if it panicked; an error that matches
+	// [ErrStopped] if it was dropped.
+	Err error
+
+	// Started and Ended are when the handler was called, for the last time, and
+	// when it returned. Both are zero if it never was.
+	Started, Ended time.Time
+}
+
+// Lateness returns how long after its slot the handler was called. It is never
+// negative, and zero if it never was.
+func (r Result[T]) Lateness() time.Duration {
+	if r.Started.IsZero() {
+		return 0
+	}
+	return r.Started.Sub(r.Job.slot)
+}

@@ -1,0 +1,290 @@
+package dispatcher
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/gcra"
+)
+
+// FreqLimit is a rate limiter for code that waits in place: a goroutine calls
+// Wait or Do and goes on at the instant that the limit of a key allows. For work
+// that should not hold a goroutine while it waits, use a [Dispatcher].
+//
+//   - Waits for one key end in the order in which they began.
+//   - A wait that is cancelled gives its slot to the next one in line, or back to
+//     the backend: it leaves no hole in the schedule.
+//   - Keys are independent of each other.
+//
+// All methods are safe for concurrent use. Use [NewFreqLimit].
+type FreqLimit struct {
+	backend  backend.Backend
+	releaser backend.Releaser // nil if the backend is none
+	params   gcra.FreqLimitParams
+	horizon  time.Duration
+
+	mu   sync.Mutex // guards what follows, and the lines and waiters in it
+	keys map[string]*line
+}
+
+// line is those who wait for a key, first come first. The front ones hold a slot
+// each, in order; the first that holds none is at the counter: it asks the
+// backend for the next slot.
+type line struct {
+	waiters list.List     // of *waiter
+	counter *list.Element // nil if all hold slots
+}
+
+type waiter struct {
+	slot  time.Time     // zero: none
+	again time.Time     // at the counter: when to ask
+	news  chan struct{} // holds a token if the waiter has to look again
+}
+
+// NewFreqLimit returns a limiter of params for every key, kept by b.
+//
+// A nil backend or invalid params are a [*ConfigError].
+func NewFreqLimit(b backend.Backend, params gcra.FreqLimitParams) (*FreqLimit, error) {
+	if b == nil {
+		return nil, &ConfigError{Field: "backend", Value: b, Reason: "must be given, for example memory.New(memory.Config{})"}
+	}
+	if err := params.Validate(); err != nil {
+		return nil, &ConfigError{Field: "params", Value: params, Reason: err.Error(), Err: err}
+	}
+	f := &FreqLimit{backend: b, params: params, keys: make(map[string]*line)}
+	if r, ok := b.(backend.Releaser); ok {
+		// A slot taken ahead of time can be given back.
+		f.releaser, f.horizon = r, DefaultHorizon
+	}
+	return f, nil
+}
+
+// Params returns the limit of every key.
+func (f *FreqLimit) Params() gcra.FreqLimitParams { return f.params }
+
+// Backend returns what keeps the limits.
+func (f *FreqLimit) Backend() backend.Backend { return f.backend }
+
+// Do waits for the key's next slot and calls fn. It returns what fn returns, or
+// the error of [FreqLimit.Wait] and has not called fn.
+func (f *FreqLimit) Do(ctx context.Context, key string, fn func(context.Context) error) error {
+	if err := f.Wait(ctx, key); err != nil {
+		return err
+	}
+	return fn(ctx)
+}
+
+// Wait returns nil at the key's next slot, never before. The empty key is the
+// global bucket, one more key.
+//
+// If ctx ends first, or the backend fails, Wait returns an error that wraps the
+// cause and has used no slot. A slot that a failing backend may have charged
+// nevertheless is lost, not given out twice.
+func (f *FreqLimit) Wait(ctx context.Context, key string) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("dispatcher: wait: %w", err)
+	}
+	w := &waiter{news: make(chan struct{}, 1)}
+	l, e := f.join(key, w)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		step, at := f.look(l, e)
+		var alarm <-chan time.Time
+		switch step {
+		case goOn:
+			f.leave(key, l, e)
+			return nil
+		case askNow:
+			if err := f.ask(ctx, key, l, w); err != nil {
+				f.cancel(ctx, key, l, e)
+				return fmt.Errorf("dispatcher: wait: %w", err)
+			}
+			continue
+		case waitUntil:
+			timer.Reset(time.Until(at))
+			alarm = timer.C
+		}
+		select {
+		case <-alarm:
+		case <-w.news:
+		case <-ctx.Done():
+			f.cancel(ctx, key, l, e)
+			return fmt.Errorf("dispatcher: wait: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// step is what a waiter has to do next.
+type step int
+
+const (
+	goOn      step = iota // its slot has come
+	askNow                // ask the backend
+	waitUntil             // wait until an instant, or for news
+	waitNews              // wait for news
+)
+
+func (f *FreqLimit) look(l *line, e *list.Element) (do step, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := e.Value.(*waiter)
+	now := time.Now()
+	switch {
+	case !w.slot.IsZero() && !now.Before(w.slot):
+		return goOn, at
+	case !w.slot.IsZero():
+		return waitUntil, w.slot
+	case e != l.counter:
+		return waitNews, at
+	}
+	if at = w.again.Add(-f.horizon); now.Before(at) {
+		return waitUntil, at
+	}
+	return askNow, at
+}
+
+// join puts a waiter at the end of its line.
+func (f *FreqLimit) join(key string, w *waiter) (*line, *list.Element) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.keys[key]
+	if l == nil {
+		l = &line{}
+		f.keys[key] = l
+	}
+	e := l.waiters.PushBack(w)
+	if l.counter == nil {
+		l.counter = e
+	}
+	return l, e
+}
+
+// ask asks the backend for the line's next slot, on behalf of the waiter at the
+// counter.
+func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) error {
+	request := [1]backend.Request{{Limits: f.limits(key), Horizon: f.horizon}}
+	var decision [1]backend.Decision
+	err := f.backend.Reserve(ctx, request[:], decision[:])
+	d := &decision[0]
+	if err = cmp.Or(err, d.Err); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	kept := true
+	if d.Granted {
+		kept = l.give(d.Slot)
+	} else {
+		w.again = d.Slot
+	}
+	f.mu.Unlock()
+	if !kept {
+		f.release(ctx, key, d.Slot)
+	}
+	return nil
+}
+
+// leave takes a waiter out of its line.
+func (f *FreqLimit) leave(key string, l *line, e *list.Element) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.remove(key, l, e)
+}
+
+// cancel is leave for a waiter that does not use its slot: those behind it that
+// hold one move up by one, and the last slot goes to the counter or back to the
+// backend.
+func (f *FreqLimit) cancel(ctx context.Context, key string, l *line, e *list.Element) {
+	f.mu.Lock()
+	w := e.Value.(*waiter)
+	spare, kept := w.slot, true
+	if !spare.IsZero() {
+		for next := e.Next(); next != nil && next != l.counter; next = next.Next() {
+			n := next.Value.(*waiter)
+			n.slot, spare = spare, n.slot
+			n.tell()
+		}
+		kept = l.give(spare)
+	} else if l.counter == e {
+		l.next()
+	}
+	f.remove(key, l, e)
+	f.mu.Unlock()
+	if !kept {
+		f.release(ctx, key, spare)
+	}
+}
+
+// remove requires that mu is held.
+func (f *FreqLimit) remove(key string, l *line, e *list.Element) {
+	l.waiters.Remove(e)
+	if l.waiters.Len() == 0 {
+		delete(f.keys, key)
+	}
+}
+
+// release gives a slot back to the backend.
+func (f *FreqLimit) release(ctx context.Context, key string, slot time.Time) {
+	if f.releaser == nil {
+		return
+	}
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer stop()
+	// If it fails the slot is lost, as one is whose answer was lost.
+	_ = f.releaser.Release(ctx, f.limits(key), slot)
+}
+
+func (f *FreqLimit) limits(key string) []Limit {
+	return []Limit{{Key: key, Params: f.params}}
+}
+
+// give gives a slot to the waiter at the counter and reports whether there is
+// one. FreqLimit.mu is held.
+func (l *line) give(slot time.Time) bool {
+	if l.counter == nil {
+		return false
+	}
+	w := l.counter.Value.(*waiter)
+	w.slot = slot
+	w.tell()
+	l.next()
+	return true
+}
+
+// next calls the next waiter to the counter. FreqLimit.mu is held.
+func (l *line) next() {
+	if l.counter = l.counter.Next(); l.counter != nil {
+		l.counter.Value.(*waiter).tell()
+	}
+}
+
+// tell makes a waiter look again.
+func (w *waiter) tell() {
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+// Clear forgets all keys of the backend, those of others too. Who waits asks
+// anew.
+func (f *FreqLimit) Clear(ctx context.Context) error {
+	if err := f.backend.Clear(ctx); err != nil {
+		return fmt.Errorf("dispatcher: clear: %w", err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range f.keys {
+		if l.counter != nil {
+			w := l.counter.Value.(*waiter)
+			w.again = time.Time{}
+			w.tell()
+		}
+	}
+	return nil
+}

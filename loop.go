@@ -1,0 +1,212 @@
+package dispatcher
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/internal/schedule"
+	"golang.org/x/sync/errgroup"
+)
+
+// loop is the goroutine that schedules: the only one that touches the scheduler.
+// It takes in the news, asks the backend, and hands jobs to workers at their
+// slots. It ends when all work is done and the intake closed, or when ctx ends
+// and the handlers have returned.
+type loop[T any] struct {
+	*Dispatcher[T]
+	ctx   context.Context
+	group *errgroup.Group
+	sched *schedule.Scheduler
+	asker asker[T]
+
+	news   inbox[T]       // what is being taken in
+	coming []*entry[T]    // jobs that have a slot in the future, by slot
+	starts chan *entry[T] // to the workers; there is always room
+	busy   int            // jobs that workers have
+	hands  int            // workers
+}
+
+func newLoop[T any](ctx context.Context, d *Dispatcher[T], group *errgroup.Group) *loop[T] {
+	l := &loop[T]{
+		Dispatcher: d,
+		ctx:        ctx,
+		group:      group,
+		sched: schedule.New(schedule.Config{
+			Workers: d.cfg.Workers,
+			Horizon: int64(d.cfg.Horizon),
+			Order:   schedule.Order(d.cfg.Order),
+			Serial:  d.cfg.Serial,
+		}),
+		starts: make(chan *entry[T], d.cfg.Workers),
+	}
+	l.asker.loop = l
+	_, l.asker.inProcess = d.backend.(backend.InProcess)
+	return l
+}
+
+func (l *loop[T]) run() error {
+	defer close(l.starts)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if l.ctx.Err() != nil {
+			return l.stop()
+		}
+		closed := l.takeIn()
+		l.decide()
+		l.handOver()
+		if closed && l.sched.Waiting() == 0 && len(l.coming) == 0 && l.busy == 0 {
+			return nil
+		}
+		l.wait(timer)
+	}
+}
+
+// takeIn tells the scheduler the news, and returns whether no more jobs can come.
+func (l *loop[T]) takeIn() (closed bool) {
+	in, closed := l.take(l.news, false)
+	now := l.now()
+	for _, e := range in.submitted {
+		l.sched.Submit(now, &e.sched, e.job.Limits)
+	}
+	for _, d := range in.deferred {
+		l.sched.Defer(now, d.key, d.until)
+	}
+	for _, f := range in.finished {
+		l.finished(now, f)
+	}
+	if in.answered != nil {
+		l.asker.answered(now, in.answered)
+	}
+	l.news = in.reset()
+	return closed
+}
+
+func (l *loop[T]) finished(now int64, f finished[T]) {
+	l.busy--
+	if f.died {
+		l.hands--
+	}
+	if f.again {
+		l.waiting.Add(1)
+		l.counts.retried.Add(1)
+		l.sched.Defer(now, f.entry.job.Key, f.until)
+	}
+	l.sched.Finished(now, &f.entry.sched, f.again)
+}
+
+// decide takes all jobs that may be taken now.
+func (l *loop[T]) decide() {
+	now := l.now()
+	for {
+		j, ask := l.sched.Next(now)
+		if j == nil {
+			break
+		}
+		if e := entryOf[T](j); ask {
+			l.asker.ask(now, e)
+		} else {
+			l.accept(e)
+		}
+	}
+	l.asker.flush()
+}
+
+// accept puts a job that has its slot among those to come.
+func (l *loop[T]) accept(e *entry[T]) {
+	i := len(l.coming)
+	for i > 0 && l.coming[i-1].sched.Slot > e.sched.Slot {
+		i--
+	}
+	l.coming = slices.Insert(l.coming, i, e)
+}
+
+// handOver gives workers the jobs whose slots have come.
+func (l *loop[T]) handOver() {
+	now, n := l.now(), 0
+	for n < len(l.coming) && l.coming[n].sched.Slot <= now {
+		e := l.coming[n]
+		n++
+		l.busy++
+		if l.busy > l.hands {
+			l.hands++
+			l.workers.Add(1)
+			l.group.Go(func() error {
+				l.work(l.ctx, l.starts)
+				return nil
+			})
+		}
+		l.running.Add(1)
+		l.waiting.Add(-1)
+		l.starts <- e
+	}
+	l.coming = slices.Delete(l.coming, 0, n)
+}
+
+// wait returns when there is news, the next instant has come, or ctx has ended.
+func (l *loop[T]) wait(timer *time.Timer) {
+	at, ok := l.sched.Wake()
+	if len(l.coming) > 0 && (!ok || l.coming[0].sched.Slot < at) {
+		at, ok = l.coming[0].sched.Slot, true
+	}
+	var alarm <-chan time.Time
+	if ok {
+		timer.Reset(time.Duration(at - l.now()))
+		alarm = timer.C
+	}
+	select {
+	case <-l.wake:
+	case <-alarm:
+	case <-l.ctx.Done():
+	}
+}
+
+// stop drops what has not started and waits for what runs.
+func (l *loop[T]) stop() error {
+	for _, e := range l.coming {
+		l.asker.release(e)
+		l.drop(e)
+	}
+	l.sched.Abandon(func(j *schedule.Job) { l.drop(entryOf[T](j)) })
+	for {
+		in, _ := l.take(inbox[T]{}, true)
+		for _, e := range in.submitted {
+			l.drop(e)
+		}
+		for _, f := range in.finished {
+			l.busy--
+			if f.again {
+				l.waiting.Add(1)
+				l.drop(f.entry)
+			}
+		}
+		if in.answered != nil {
+			l.asker.discard(in.answered)
+		}
+		if l.busy == 0 && !l.asker.asking {
+			return context.Cause(l.ctx)
+		}
+		<-l.wake
+	}
+}
+
+// drop ends a job that waits without running it.
+func (l *loop[T]) drop(e *entry[T]) {
+	l.waiting.Add(-1)
+	e.job.slot = time.Time{}
+	l.end(&Result[T]{Job: e.job, Outcome: Dropped, Err: stopped(l.ctx)})
+}
+
+// reset returns an empty inbox in the memory of this one.
+func (in inbox[T]) reset() inbox[T] {
+	clear(in.submitted)
+	clear(in.deferred)
+	clear(in.finished)
+	return inbox[T]{
+		submitted: in.submitted[:0],
+		deferred:  in.deferred[:0],
+		finished:  in.finished[:0],
+	}
+}

@@ -1,0 +1,50 @@
+package dispatcher
+
+import "sync/atomic"
+
+// Stats is what a dispatcher has done and has to do.
+type Stats struct {
+	Waiting int // accepted jobs that no worker has begun
+	Running int // jobs whose handlers have not returned
+	Workers int // goroutines that have been started for handlers
+
+	Submitted uint64 // jobs accepted
+	Retried   uint64 // times that a job went back because of RetryAfter
+
+	// Jobs that have ended, by outcome. With Waiting and Running they add up to
+	// Submitted, but for what happens while Stats looks.
+	Succeeded, Failed, Panicked, Dropped uint64
+}
+
+type counts struct {
+	submitted, retried                   atomic.Uint64
+	succeeded, failed, panicked, dropped atomic.Uint64
+}
+
+func (c *counts) of(o Outcome) *atomic.Uint64 {
+	switch o {
+	case Succeeded:
+		return &c.succeeded
+	case Failed:
+		return &c.failed
+	case Panicked:
+		return &c.panicked
+	default:
+		return &c.dropped
+	}
+}
+
+// Stats returns the present figures.
+func (d *Dispatcher[T]) Stats() Stats {
+	return Stats{
+		Waiting:   int(d.waiting.Load()),
+		Running:   int(d.running.Load()),
+		Workers:   int(d.workers.Load()),
+		Submitted: d.counts.submitted.Load(),
+		Retried:   d.counts.retried.Load(),
+		Succeeded: d.counts.succeeded.Load(),
+		Failed:    d.counts.failed.Load(),
+		Panicked:  d.counts.panicked.Load(),
+		Dropped:   d.counts.dropped.Load(),
+	}
+}

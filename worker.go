@@ -1,0 +1,117 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+)
+
+// finished is a worker's report on a job.
+type finished[T any] struct {
+	entry *entry[T]
+	again bool  // the job runs again
+	until int64 // its key is deferred until then
+	died  bool  // the worker's goroutine has ended
+}
+
+// work does jobs until there are no more. ctx is that of Run.
+func (d *Dispatcher[T]) work(ctx context.Context, starts <-chan *entry[T]) {
+	for e := range starts {
+		if ctx.Err() != nil {
+			d.finish(ctx, &Result[T]{Job: e.job, Outcome: Dropped, Err: stopped(ctx)}, &finished[T]{entry: e})
+			continue
+		}
+		d.do(ctx, e)
+	}
+}
+
+// do runs one job and reports on it, whatever its handler does.
+func (d *Dispatcher[T]) do(ctx context.Context, e *entry[T]) {
+	e.job.attempt++
+	e.job.slot = d.epoch.Add(time.Duration(e.sched.Slot))
+	r := Result[T]{Job: e.job, Started: time.Now()}
+	f := finished[T]{entry: e}
+	returned := false
+	defer func() {
+		if !returned {
+			r.Outcome = Panicked
+			if v := recover(); v != nil {
+				r.Err = newPanicError(v)
+			} else {
+				r.Err = ErrGoexit
+				f.died = true
+			}
+		}
+		r.Ended = time.Now()
+		d.finish(ctx, &r, &f)
+	}()
+	r.Err = d.handler(e.context(ctx), e.job)
+	r.Outcome = Succeeded
+	if r.Err != nil {
+		r.Outcome = Failed
+	}
+	returned = true
+}
+
+// stopped is the error of a job that is dropped because Run's ctx has ended.
+func stopped(ctx context.Context) error {
+	return fmt.Errorf("%w: %w", ErrStopped, context.Cause(ctx))
+}
+
+// finish makes the result known, unless the job is to run again.
+func (d *Dispatcher[T]) finish(ctx context.Context, r *Result[T], f *finished[T]) {
+	if retry, ok := errors.AsType[*RetryAfterError](r.Err); ok && r.Outcome == Failed {
+		f.again = true
+		var err error
+		if f.until, err = d.deferKey(ctx, r.Job.Key, retry.Delay); err != nil && ctx.Err() == nil {
+			d.cfg.Logger.Warn("dispatcher: the backend did not defer a key",
+				slog.String("key", r.Job.Key), slog.Any("error", err))
+		}
+	} else {
+		d.end(r)
+	}
+	if f.died {
+		d.workers.Add(-1)
+	}
+	d.running.Add(-1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.inbox.finished = append(d.inbox.finished, *f)
+	d.signal()
+}
+
+// end counts, logs and reports the outcome of a job.
+func (d *Dispatcher[T]) end(r *Result[T]) {
+	d.counts.of(r.Outcome).Add(1)
+	switch r.Outcome {
+	case Failed:
+		d.cfg.Logger.Warn("dispatcher: job failed",
+			slog.String("key", r.Job.Key), slog.Any("error", r.Err))
+	case Panicked:
+		stack := []byte(nil)
+		if p, ok := errors.AsType[*PanicError](r.Err); ok {
+			stack = p.Stack
+		}
+		d.cfg.Logger.Error("dispatcher: handler panicked",
+			slog.String("key", r.Job.Key), slog.Any("error", r.Err), slog.String("stack", string(stack)))
+	}
+	if d.cfg.OnDone == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			p := newPanicError(v)
+			d.cfg.Logger.Error("dispatcher: OnDone panicked",
+				slog.String("key", r.Job.Key), slog.Any("error", p), slog.String("stack", string(p.Stack)))
+		}
+	}()
+	d.cfg.OnDone(*r)
+}
+
+// newPanicError is called by the function that recovered.
+func newPanicError(value any) *PanicError {
+	return &PanicError{Value: value, Stack: debug.Stack()}
+}
