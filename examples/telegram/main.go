@@ -1,8 +1,154 @@
-// Command telegram sends a campaign through Telegram's Bot API.
+// Command telegram sends messages to many chats through Telegram's Bot API, as
+// fast as its limits allow and no faster.
+//
+// Without a token it sends a demo campaign to a server of its own on loopback,
+// which speaks the Bot API and enforces Telegram's limits:
+//
+//	go run ./examples/telegram
+//
+// With a token it sends what a file holds, CSV or JSON Lines:
+//
+//	TELEGRAM_TOKEN=... go run ./examples/telegram -to messages.jsonl
+//
+// Ctrl-C stops it cleanly: messages on their way are finished, and those not
+// sent are written to a file to go on with.
 package main
 
-import "fmt"
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/freqlimit/dispatcher/backend/memory"
+	"github.com/freqlimit/dispatcher/examples/telegram/internal/botapi"
+)
+
+// options are what the command line says.
+type options struct {
+	token   string
+	to      string
+	server  string
+	unsent  string
+	workers int
+}
+
+// usageError is an error that the flag package has told the user already.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errStopped says that the campaign was stopped before all was sent.
+var errStopped = errors.New("stopped")
 
 func main() {
-	fmt.Println("telegram: under construction")
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal stops the campaign, the second one the program.
+	context.AfterFunc(ctx, stop)
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	_, usage := errors.AsType[usageError](err)
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+	case usage:
+		os.Exit(2)
+	case errors.Is(err, errStopped):
+		os.Exit(130)
+	default:
+		fmt.Fprintf(os.Stderr, "telegram: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr *os.File) error {
+	o, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	messages, err := o.messages(stdin)
+	if err != nil {
+		return err
+	}
+	if o.token == "" {
+		server := botapi.New(demoServer())
+		if o.server, err = server.Start(); err != nil {
+			return err
+		}
+		defer server.Close()
+		o.token = botapi.DefaultToken
+		fmt.Fprintf(stdout, "Demo: %d messages to a fake Bot API on %s, which enforces\n"+
+			"30 messages a second, 1 a second per chat and 20 a minute per group.\n\n", len(messages), o.server)
+	}
+	s, err := newSender(o.token, o.server, newClient(o.workers))
+	if err != nil {
+		return err
+	}
+	c := &campaign{
+		messages: messages,
+		sender:   s,
+		backend:  memory.New(memory.Config{}),
+		workers:  o.workers,
+		progress: newProgress(stdout, isTerminal(stdout), len(messages)),
+	}
+	r, err := c.run(ctx)
+	c.progress.finish()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout)
+	if err := r.write(stdout); err != nil {
+		return err
+	}
+	c.writeFailures(stdout)
+	if left := c.notSent(); len(left) > 0 {
+		if err := writeUnsent(stdout, left, o.unsent); err != nil {
+			return err
+		}
+		return errStopped
+	}
+	if r.failed > 0 {
+		return fmt.Errorf("%d messages failed", r.failed)
+	}
+	return nil
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("telegram", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.token, "token", os.Getenv("TELEGRAM_TOKEN"),
+		"the bot's `token`; defaults to $TELEGRAM_TOKEN; without one a demo runs")
+	flags.StringVar(&o.to, "to", "",
+		"the `file` of messages: .csv with a header chat_id,text, or .jsonl; - for JSON Lines on standard input")
+	flags.StringVar(&o.server, "server", "", "the `URL` of the Bot API server; defaults to Telegram's")
+	flags.StringVar(&o.unsent, "unsent", "",
+		"the `file` for what was not sent when it is stopped; defaults to unsent.jsonl if -to is given")
+	flags.IntVar(&o.workers, "workers", 32, "how many messages may be on their way at once")
+	if err := flags.Parse(args); err != nil {
+		return o, usageError{err}
+	}
+	switch {
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))
+	case o.workers < 1:
+		return o, fmt.Errorf("-workers is %d: must be at least 1", o.workers)
+	case o.token != "" && o.to == "":
+		return o, errors.New("-to is missing: a token is given, and the demo's chats are not yours to write to")
+	case o.token == "" && o.server != "":
+		return o, errors.New("-token is missing: -server is given")
+	case o.unsent == "" && o.to != "":
+		o.unsent = "unsent.jsonl"
+	}
+	return o, nil
+}
+
+// messages returns what is to be sent.
+func (o options) messages(stdin io.Reader) ([]message, error) {
+	if o.to == "" {
+		return demoMessages()
+	}
+	return loadMessages(o.to, stdin)
 }
