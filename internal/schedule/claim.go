@@ -14,8 +14,10 @@ package schedule
 // is next anyway, and nothing is held up for it.
 
 // claimed returns the gate of l at which a claim of another lane keeps l from
-// being taken at slot, or nil.
-func (s *Scheduler) claimed(l *lane, slot int64) *gate {
+// being taken now, or nil. It judges all lanes by one slot, the clock of the
+// decisions, not each by its own: so where one is kept waiting, those of lower
+// rank at the same gate are too.
+func (s *Scheduler) claimed(l *lane) *gate {
 	for i := range l.uses {
 		u := &l.uses[i]
 		if u.index < 0 {
@@ -27,7 +29,7 @@ func (s *Scheduler) claimed(l *lane, slot int64) *gate {
 		if holder == l || holder.overdue > s.tau || !holder.rank.before(l.rank) {
 			continue
 		}
-		after := lim.state.Charge(slot, lim.params, u.gate.cost).TAT - first.gate.headroom
+		after := lim.state.Charge(s.tau, lim.params, u.gate.cost).TAT - first.gate.headroom
 		if after > holder.opens() {
 			return u.gate
 		}

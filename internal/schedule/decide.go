@@ -70,12 +70,12 @@ func (s *Scheduler) pick(now int64) *lane {
 		return nil
 	}
 	l := c.lanes.top()
-	if l.opens() > s.tau || (len(l.uses) > 0 && s.outage.closed > s.tau) {
+	if l.opens() > s.tau || (len(l.head.under) > 0 && s.outage.closed > s.tau) {
 		// By a gate that the cohort is not for: the lane was alone with it.
 		s.reenter(now, l)
 		return nil
 	}
-	if claimed := s.claimed(l, l.slot(now)); claimed != nil {
+	if claimed := s.claimed(l); claimed != nil {
 		switch {
 		case claimed == g:
 			s.hold(g)

@@ -167,7 +167,7 @@ func (o *oracle) next(now int64) (*oracleJob, int64) {
 			}
 			if at := o.opens(l); at > tau {
 				soonest = min(soonest, at)
-			} else if !o.claimed(tau, now, l) && (best == nil || o.first(l, best)) {
+			} else if !o.claimed(tau, l) && (best == nil || o.first(l, best)) {
 				best = l
 			}
 		}
@@ -186,8 +186,7 @@ func (o *oracle) next(now int64) (*oracleJob, int64) {
 
 // claimed reports whether someone of higher rank that is overdue would be put
 // off by l.
-func (o *oracle) claimed(tau, now int64, l *oracleLane) bool {
-	slot := max(now, l.lastSlot, o.opens(l))
+func (o *oracle) claimed(tau int64, l *oracleLane) bool {
 	for _, lim := range l.jobs[0].limits {
 		holder := slices.MinFunc(o.heads(lim.Key), func(a, b *oracleLane) int {
 			if a.overdue != b.overdue {
@@ -199,7 +198,7 @@ func (o *oracle) claimed(tau, now int64, l *oracleLane) bool {
 			continue
 		}
 		is := o.limit(lim.Key)
-		then := is.state.Charge(slot, is.params, lim.Units())
+		then := is.state.Charge(tau, is.params, lim.Units())
 		i := slices.IndexFunc(holder.jobs[0].limits, func(h backend.Limit) bool { return h.Key == lim.Key })
 		if then.Slot(0, is.params, holder.jobs[0].limits[i].Units()) > o.opens(holder) {
 			return true

@@ -1,0 +1,102 @@
+package schedule
+
+import (
+	"testing"
+	"time"
+)
+
+// Abandon hands over every job that waits or asks exactly once, leaves the
+// running ones, and nothing starts any more.
+func TestAbandonHandsOverEveryJobOnce(t *testing.T) {
+	for _, serial := range []bool{false, true} {
+		w := newWorld(t, Config{Workers: 6, Serial: serial})
+		var running, waiting []*Job
+		w.takes = func(*Job) int64 { return 10 * sec }
+		running = append(running, w.submit("free"), w.submit("x", limitOn("x", perKey)))
+		w.step()
+		waiting = append(waiting,
+			w.submit("x", limitOn("x", perKey)),          // behind a closed limit
+			w.submitAt(1, "x", limitOn("x", perKey)),     // its sibling
+			w.submitAt(2, "x"),                           // parked if serial
+			w.submit("a", limitOn("y", perKey)),          // to be asked for
+			w.submit("a", limitOn("y", perKey)),          // behind it
+			w.submit("b", costly("z", rate(1, 9, 9), 9)), // to be asked for
+			w.submit("c", limitOn("x", perKey), limitOn("y", perKey)),
+		)
+		w.delay("d", sec)
+		waiting = append(waiting, w.submit("d")) // deferred
+		asking := 0
+		for {
+			j, ask := w.Next(w.now)
+			if j == nil {
+				break
+			}
+			if !ask { // the free job of x, unless serial
+				running = append(running, j)
+				continue
+			}
+			asking++
+		}
+		if asking != 2 {
+			t.Fatalf("serial %v: %d jobs ask, want 2", serial, asking)
+		}
+		got := map[*Job]int{}
+		w.Abandon(func(j *Job) { got[j]++ })
+		for _, j := range running {
+			if got[j] != 0 {
+				t.Errorf("serial %v: a running job of %q is handed over", serial, j.Key)
+			}
+			got[j] = 1
+		}
+		for _, j := range waiting {
+			if got[j] != 1 {
+				t.Errorf("serial %v: a job of %q, priority %d, is handed over %d times, want once",
+					serial, j.Key, j.Priority, got[j])
+			}
+		}
+		if len(got) != len(waiting)+2 {
+			t.Errorf("serial %v: %d jobs are handed over or run, want %d", serial, len(got), len(waiting)+2)
+		}
+		if j, _ := w.Next(w.now); j != nil {
+			t.Errorf("serial %v: a job of %q starts afterwards", serial, j.Key)
+		}
+		for _, j := range running {
+			w.Finished(w.now, j, false)
+		}
+		w.wantIdle()
+		w.runUntil(w.now + time.Hour.Nanoseconds())
+		w.running = nil
+		w.wantNothingKept()
+	}
+}
+
+// Abandon in the middle of random workloads: each job has started or is handed
+// over.
+func TestAbandonInRandomWorkloads(t *testing.T) {
+	checkSome(t, func(t *rapidT) {
+		work := draw(t)
+		w := newWorld(t, work.cfg)
+		w.takes = func(j *Job) int64 { return work.work[j.Value.(int)].takes }
+		end := int64(span(t, "end", 0, 100))
+		jobs := 0
+		for _, e := range work.events {
+			if e.job < 0 || e.at > end {
+				continue
+			}
+			w.runUntil(e.at)
+			w.submitAt(work.work[e.job].priority, work.work[e.job].key, work.work[e.job].limits...).Value = e.job
+			jobs++
+		}
+		w.runUntil(end)
+		ended := len(w.starts)
+		w.Abandon(func(*Job) { ended++ })
+		if ended != jobs || w.Waiting() != 0 {
+			t.Fatalf("%d jobs have started or are handed over and %d wait, want all %d and none\n%v",
+				ended, w.Waiting(), jobs, work)
+		}
+		w.run()
+		w.wantIdle()
+		w.runUntil(w.now + 1000)
+		w.wantNothingKept()
+	})
+}

@@ -1,0 +1,105 @@
+package schedule
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// wantNothingKept fails the test if the scheduler remembers any key.
+func (w *world) wantNothingKept() {
+	w.tb.Helper()
+	for what, n := range map[string]int{
+		"lanes":   len(w.lanes),
+		"limits":  len(w.limits),
+		"cohorts": len(w.cohorts),
+		"debts":   w.debts.len(),
+		"timed":   w.timed.len(),
+		"ready":   w.Scheduler.ready.len(),
+		"held":    len(w.held),
+		"free":    w.free.waiting.len(),
+	} {
+		if n != 0 {
+			w.tb.Errorf("%d %s are kept, want none", n, what)
+		}
+	}
+}
+
+// Memory follows the jobs that wait, not the keys ever seen: once 100,000 keys
+// have passed and their debt is over, nothing is left of them. Before, their
+// limits are remembered.
+func TestMemoryFollowsWaitingJobs(t *testing.T) {
+	const keys = 100_000
+	w := newWorld(t, Config{Workers: many, Horizon: 5 * ms})
+	shared := limitOn("shared", rate(1_000_000, time.Second, 10))
+	for i := range keys {
+		key := fmt.Sprint("chat", i)
+		w.submit(key, shared, limitOn(key, perKey), limitOn(fmt.Sprint("group", i/10), rate(1_000_000, time.Second, 1)))
+	}
+	w.run()
+	if len(w.starts) != keys || len(w.lanes) != 0 {
+		t.Errorf("%d starts, want %d; %d lanes are kept, want none", len(w.starts), keys, len(w.lanes))
+	}
+	if n := len(w.limits); n < keys {
+		t.Errorf("%d limits are kept while they are in debt, want %d at least", n, keys)
+	}
+	w.runUntil(w.now + 2*sec)
+	w.wantNothingKept()
+}
+
+// Keys that come one after another are forgotten while others come: what is
+// kept at any time is bounded by the debt.
+func TestMemoryIsBoundedWhileKeysPass(t *testing.T) {
+	w := newWorld(t, Config{Workers: many})
+	most := 0
+	for i := range 20_000 {
+		w.runUntil(int64(i) * 10 * ms)
+		key := fmt.Sprint(i)
+		w.submit(key, limitOn("shared", rate(200, time.Second, 1)), limitOn(key, perKey))
+		most = max(most, len(w.limits))
+	}
+	if most > 110 {
+		t.Errorf("%d limits are kept at once, want those of the last second, 101", most)
+	}
+	w.run()
+	w.runUntil(w.now + 2*sec)
+	w.wantNothingKept()
+}
+
+// Deferrals of keys that no job has are forgotten when they are over.
+func TestMemoryOfDeferrals(t *testing.T) {
+	w := newWorld(t, Config{Workers: many})
+	for i := range 1000 {
+		w.delay(fmt.Sprint(i), sec)
+	}
+	w.delay("999", 3*sec)
+	w.runUntil(2 * sec)
+	if n := len(w.limits); n != 1 {
+		t.Errorf("%d deferrals are kept, want the one that is not over", n)
+	}
+	w.runUntil(4 * sec)
+	w.wantNothingKept()
+}
+
+// A limit without jobs is kept while it is in debt, so that who comes back pays.
+func TestDebtIsNotForgotten(t *testing.T) {
+	w := newWorld(t, Config{Workers: many})
+	for range 3 {
+		w.submit("a", limitOn("a", rate(1, time.Minute, 3)))
+	}
+	w.runUntil(100 * sec)
+	for range 3 {
+		w.submit("a", limitOn("a", rate(1, time.Minute, 3)))
+	}
+	w.run()
+	w.wantSlots("a", 0, 0, 0, 100*sec, 120*sec, 180*sec)
+	w.wantWindows()
+}
+
+// Nothing is left of random workloads either, however their jobs ended.
+func TestNothingIsKeptOfRandomWorkloads(t *testing.T) {
+	inWorkloads(t, nil, func(_ *rapidT, w *world, _ workload) {
+		w.runUntil(w.now + 1000)
+		w.wantNothingKept()
+	})
+}

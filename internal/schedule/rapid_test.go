@@ -1,0 +1,27 @@
+package schedule
+
+import (
+	"flag"
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+type rapidT = rapid.T
+
+// checkSome is rapid.Check with a tenth of the workloads: for what the oracle
+// does not have to say again.
+func checkSome(t *testing.T, prop func(*rapidT)) {
+	checks := flag.Lookup("rapid.checks").Value
+	all := checks.String()
+	n, err := strconv.Atoi(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = checks.Set(strconv.Itoa(max(1, n/10)))
+	defer func() { _ = checks.Set(all) }()
+	rapid.Check(t, prop)
+}
+
+func span(t *rapidT, label string, from, to int) int { return rapid.IntRange(from, to).Draw(t, label) }

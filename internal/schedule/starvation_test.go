@@ -1,0 +1,136 @@
+package schedule
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// starved is work that, claims aside, would keep one job waiting until all else
+// is done.
+type starved struct {
+	name  string
+	work  func(w *world) *Job // submits it, and returns the job to watch
+	bound int64               // by when that job must have started
+}
+
+func starvedWork() []starved {
+	slow := rate(1, time.Second, 1)
+	saving := rate(10, time.Second, 5)
+	return []starved{
+		{
+			// x is taken at every full second and y at every half: at no instant
+			// are both open. The job has been ready from 1.5 s on, may have a
+			// claim after 4 s, and waits for the one limit and then the other.
+			name: "under two busy limits that are never open together",
+			work: func(w *world) *Job {
+				for range 100 {
+					for lane := range 3 {
+						w.submit(fmt.Sprint("x", lane), limitOn("x", slow))
+					}
+				}
+				w.runUntil(sec / 2)
+				for range 100 {
+					for lane := range 3 {
+						w.submit(fmt.Sprint("y", lane), limitOn("y", slow))
+					}
+				}
+				w.runUntil(sec/2 + 1)
+				return w.submit("both", limitOn("x", slow), limitOn("y", slow))
+			},
+			bound: 3*sec/2 + 4*sec + 2*sec,
+		},
+		{
+			// Each job of cost 1 takes the limit as soon as there is one unit; the
+			// job of cost 5 needs five, 0.5 s, and may have a claim after 4 times
+			// that.
+			name: "costly among cheap ones",
+			work: func(w *world) *Job {
+				for range 200 {
+					for lane := range 3 {
+						w.submit(fmt.Sprint("cheap", lane), limitOn("x", saving))
+					}
+				}
+				w.runUntil(1)
+				return w.submit("costly", costly("x", saving, 5))
+			},
+			bound: sec/2 + 4*sec/2 + sec/2 + sec/10,
+		},
+	}
+}
+
+// A head that others keep from its limits starts within a bounded time. A claim
+// holds up those of lower rank, which in the fair order are all that became
+// ready later.
+func TestNothingStarves(t *testing.T) {
+	for _, c := range starvedWork() {
+		t.Run(c.name, func(t *testing.T) {
+			for _, horizon := range []int64{0, 5 * ms} {
+				w := newWorld(t, Config{Workers: many, Order: Fair, Horizon: horizon})
+				j := c.work(w)
+				w.run()
+				w.wantWindows()
+				if j.Slot > c.bound {
+					t.Errorf("horizon %v: the job starts at %v, want %v at the latest",
+						time.Duration(horizon), time.Duration(j.Slot), time.Duration(c.bound))
+				}
+			}
+		})
+	}
+}
+
+// The same jobs starve without claims, so it is these that save them.
+func TestWithoutClaimsTheyStarve(t *testing.T) {
+	for _, c := range starvedWork() {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, Config{Workers: many})
+			w.withoutClaims = true
+			j := c.work(w)
+			w.run()
+			if last := w.last(); j.Slot < last-2*sec {
+				t.Errorf("the job starts at %v, want it to be among the last, at %v",
+					time.Duration(j.Slot), time.Duration(last))
+			}
+		})
+	}
+}
+
+// A claim never goes against priority: a job that is overdue waits for all of a
+// higher one.
+func TestClaimsDoNotGoBeforePriority(t *testing.T) {
+	p := rate(10, time.Second, 5)
+	w := newWorld(t, Config{Workers: many})
+	for range 100 {
+		w.submitAt(1, "urgent", limitOn("x", p))
+	}
+	low := w.submit("costly", costly("x", p, 5))
+	w.run()
+	if got := w.starts[len(w.starts)-1].Job; got != low {
+		t.Errorf("the job that starts last is of %q, want it to be the one of lower priority", got.Key)
+	}
+}
+
+// What does not put an overdue head off goes ahead of it, and when it starts the
+// limit has been kept free for it: no more than a part of one interval is lost.
+func TestClaimsLetOthersGoAhead(t *testing.T) {
+	p := rate(10, time.Second, 1)
+	w := newWorld(t, Config{Workers: many})
+	w.submit("overdue", limitOn("x", p))
+	w.delay("overdue", 60*sec+50*ms)
+	for range 700 {
+		w.submit("quick", limitOn("x", p))
+	}
+	w.run()
+	w.wantWindows()
+	w.wantSlots("overdue", 60*sec+50*ms)
+	quick := w.of("quick")
+	for i, slot := range quick {
+		want := int64(i) * 100 * ms
+		if i >= 600 {
+			want += 150 * ms // the claim's 50 ms and the overdue job's slot
+		}
+		if slot != want {
+			t.Errorf("job %d of the others starts at %v, want %v", i, time.Duration(slot), time.Duration(want))
+		}
+	}
+}

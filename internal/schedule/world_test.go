@@ -1,0 +1,291 @@
+package schedule
+
+import (
+	heaps "container/heap"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/gcra"
+)
+
+const (
+	ms  = int64(time.Millisecond)
+	sec = int64(time.Second)
+)
+
+// world runs a scheduler in virtual time, which it alone moves. Unless answer
+// says otherwise, its backend grants whatever it is asked for. It keeps a ledger
+// of every limit, apart from the scheduler's, and fails the test when a start is
+// early or was decided too far ahead.
+type world struct {
+	*Scheduler
+	tb     failer
+	now    int64
+	takes  func(*Job) int64 // how long the handler runs; nil: no time
+	answer func(*Job)       // what the backend does when it is asked; nil: it grants
+	again  func(*Job) bool  // whether a job that ends is to run again; nil: it is not
+	after  func()           // called whenever nothing more can start now
+
+	withoutClaims bool // no head is ever overdue
+
+	running endings
+	starts  []started
+	ledger  map[string]gcra.State
+	closed  map[string]int64
+}
+
+// failer is what a *testing.T, a *testing.B and a *rapid.T have in common.
+type failer interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// started is one start.
+type started struct {
+	*Job
+	decided int64
+	slot    int64
+	limits  []backend.Limit
+}
+
+func newWorld(tb failer, cfg Config) *world {
+	return &world{Scheduler: New(cfg), tb: tb, ledger: map[string]gcra.State{}, closed: map[string]int64{}}
+}
+
+// many is more workers than a test has jobs.
+const many = 1 << 20
+
+func rate(limit int, period time.Duration, burst int) gcra.FreqLimitParams {
+	return gcra.FreqLimitParams{Limit: limit, Period: period, Burst: burst}
+}
+
+func limitOn(key string, p gcra.FreqLimitParams) backend.Limit {
+	return backend.Limit{Key: key, Params: p}
+}
+
+func costly(key string, p gcra.FreqLimitParams, cost int) backend.Limit {
+	return backend.Limit{Key: key, Params: p, Cost: cost}
+}
+
+// submit submits a job of a key, now.
+func (w *world) submit(key string, limits ...backend.Limit) *Job {
+	return w.submitAt(0, key, limits...)
+}
+
+// submitAt is submit with a priority.
+func (w *world) submitAt(priority int, key string, limits ...backend.Limit) *Job {
+	j := &Job{Key: key, Priority: priority}
+	for _, l := range limits {
+		w.ledger[l.Key] = w.ledger[l.Key].Rebase(w.now, l.Params)
+	}
+	w.Submit(w.now, j, limits)
+	return j
+}
+
+// delay defers a key for so long, from now.
+func (w *world) delay(key string, d int64) {
+	w.closed[key] = max(w.closed[key], w.now+d)
+	w.Defer(w.now, key, w.now+d)
+}
+
+// grant is the answer of a backend that has no other clients.
+func (w *world) grant(j *Job) {
+	limits := w.Request(j, nil)
+	w.Granted(w.now, j, j.Slot)
+	w.begin(j, limits)
+}
+
+func (w *world) begin(j *Job, limits []backend.Limit) {
+	w.tb.Helper()
+	for _, l := range limits {
+		state := w.ledger[l.Key]
+		if open := max(w.closed[l.Key], state.Slot(0, l.Params, l.Units())); j.Slot < open {
+			w.tb.Fatalf("a job of key %q starts at %v, want no earlier than limit %q opens, %v",
+				j.Key, time.Duration(j.Slot), l.Key, time.Duration(open))
+		}
+		w.ledger[l.Key] = state.Charge(j.Slot, l.Params, l.Units())
+	}
+	if ahead := j.Slot - w.now; ahead > w.cfg.Horizon {
+		w.tb.Fatalf("a job of key %q is decided on %v ahead of its slot, want %v at most",
+			j.Key, time.Duration(ahead), time.Duration(w.cfg.Horizon))
+	}
+	w.starts = append(w.starts, started{j, w.now, j.Slot, limits})
+	end := ending{j.Slot, len(w.starts), j}
+	if w.takes != nil {
+		end.at += w.takes(j)
+	}
+	heaps.Push(&w.running, end)
+}
+
+// step does all that can be done now.
+func (w *world) step() {
+	w.tb.Helper()
+	for len(w.running) > 0 && w.running[0].at <= w.now {
+		j := heaps.Pop(&w.running).(ending).Job
+		w.Finished(w.now, j, w.again != nil && w.again(j))
+	}
+	for {
+		if w.withoutClaims {
+			w.suppressClaims()
+		}
+		j, ask := w.Next(w.now)
+		switch {
+		case j == nil:
+			if w.after != nil {
+				w.after()
+			}
+			return
+		case !ask:
+			w.begin(j, nil)
+		case w.answer != nil:
+			w.answer(j)
+		default:
+			w.grant(j)
+		}
+	}
+}
+
+// suppressClaims makes no head overdue.
+func (w *world) suppressClaims() {
+	for _, l := range w.lanes {
+		for ; l != nil; l = l.sibling {
+			l.overdue = math.MaxInt64
+		}
+	}
+}
+
+// next is the instant at which there is something to do.
+func (w *world) next() (at int64, ok bool) {
+	at, ok = w.Wake()
+	if len(w.running) > 0 && (!ok || w.running[0].at < at) {
+		at, ok = w.running[0].at, true
+	}
+	return at, ok
+}
+
+// runUntil lets time pass until an instant, and does all that is to be done on
+// the way.
+func (w *world) runUntil(end int64) {
+	w.tb.Helper()
+	for w.step(); ; w.step() {
+		at, ok := w.next()
+		if !ok || at > end {
+			break
+		}
+		w.now = max(w.now, at)
+	}
+	w.now = max(w.now, end)
+	w.step()
+}
+
+// run runs all jobs to their end.
+func (w *world) run() {
+	w.tb.Helper()
+	for w.step(); ; w.step() {
+		at, ok := w.next()
+		if !ok {
+			break
+		}
+		w.now = max(w.now, at)
+	}
+	if w.Waiting() > 0 {
+		w.tb.Fatalf("%d jobs wait for ever", w.Waiting())
+	}
+}
+
+// of returns the slots of the jobs of one key.
+func (w *world) of(key string) []int64 {
+	var slots []int64
+	for _, s := range w.starts {
+		if s.Key == key {
+			slots = append(slots, s.slot)
+		}
+	}
+	return slots
+}
+
+// order returns the keys in the order of their starts.
+func (w *world) order() []string {
+	var keys []string
+	for _, s := range w.starts {
+		keys = append(keys, s.Key)
+	}
+	return keys
+}
+
+// last is the last slot.
+func (w *world) last() int64 {
+	last := int64(0)
+	for _, s := range w.starts {
+		last = max(last, s.slot)
+	}
+	return last
+}
+
+// wantSlots fails the test unless the jobs of a key started at exactly these
+// instants.
+func (w *world) wantSlots(key string, want ...int64) {
+	w.tb.Helper()
+	if got := w.of(key); !slices.Equal(got, want) {
+		w.tb.Errorf("the jobs of %q start at %v, want %v", key, spans(got), spans(want))
+	}
+}
+
+// wantOrder fails the test unless jobs of these keys started in this order.
+func (w *world) wantOrder(want ...string) {
+	w.tb.Helper()
+	if got := w.order(); !slices.Equal(got, want) {
+		w.tb.Errorf("the order of starts is %q, want %q", got, want)
+	}
+}
+
+// wantIdle fails the test unless all workers are free and nothing waits.
+func (w *world) wantIdle() {
+	w.tb.Helper()
+	if w.Idle() != w.cfg.Workers || w.Waiting() != 0 {
+		w.tb.Errorf("%d of %d workers are idle and %d jobs wait, want all idle and none waiting",
+			w.Idle(), w.cfg.Workers, w.Waiting())
+	}
+}
+
+func spans(instants []int64) []time.Duration {
+	var ds []time.Duration
+	for _, at := range instants {
+		ds = append(ds, time.Duration(at))
+	}
+	return ds
+}
+
+// endings is the running jobs, a heap by when they end.
+type endings []ending
+
+type ending struct {
+	at    int64
+	order int
+	*Job
+}
+
+func (e endings) Len() int { return len(e) }
+func (e endings) Less(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].order < e[j].order
+}
+func (e endings) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *endings) Push(x any)   { *e = append(*e, x.(ending)) }
+func (e *endings) Pop() any {
+	last := (*e)[len(*e)-1]
+	*e = (*e)[:len(*e)-1]
+	return last
+}
+
+// inEachOrder runs a test in each order.
+func inEachOrder(t *testing.T, test func(t *testing.T, order Order)) {
+	for _, order := range []Order{Fair, FIFO, Backlog} {
+		t.Run(fmt.Sprint(order), func(t *testing.T) { test(t, order) })
+	}
+}
