@@ -119,8 +119,9 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 		l.waiting.Add(-1)
 		l.end(&Result[T]{Job: e.job, Outcome: Failed, Err: d.Err})
 	case d.Granted:
-		l.sched.Granted(now, &e.sched, int64(d.Slot.Sub(l.epoch)))
-		l.accept(e)
+		slot := int64(d.Slot.Sub(l.epoch))
+		l.sched.Granted(now, &e.sched, slot)
+		l.accept(e, slot)
 	default:
 		// A backend that names a slot within the horizon could have granted it:
 		// to ask again at once would be a loop without end.
@@ -142,33 +143,32 @@ func (a *asker[T]) backoff() time.Duration {
 	return delay - rand.N(delay/2)
 }
 
-// release gives back the slot of a job that will not start.
-func (a *asker[T]) release(e *entry[T]) {
-	slot := a.loop.epoch.Add(time.Duration(e.sched.Slot))
-	a.giveBack(e.job.Limits, slot)
-}
-
 // discard gives back what a batch was granted that came too late.
 func (a *asker[T]) discard(b *batch[T]) {
 	a.asking = false
 	for i := range b.entries {
 		if d := &b.decisions[i]; b.err == nil && d.Granted {
-			a.giveBack(b.requests[i].Limits, d.Slot)
+			a.loop.giveBack(a.loop.ctx, b.requests[i].Limits, d.Slot)
 		}
 	}
 }
 
-func (a *asker[T]) giveBack(limits []backend.Limit, slot time.Time) {
-	r, ok := a.loop.backend.(backend.Releaser)
+// release gives back the slot of a job that will not start.
+func (d *Dispatcher[T]) release(ctx context.Context, e *entry[T]) {
+	d.giveBack(ctx, e.job.Limits, d.epoch.Add(time.Duration(e.slot)))
+}
+
+func (d *Dispatcher[T]) giveBack(ctx context.Context, limits []backend.Limit, slot time.Time) {
+	r, ok := d.backend.(backend.Releaser)
 	if !ok || len(limits) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.loop.ctx), releaseTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := r.Release(ctx, limits, slot); err != nil {
-		a.loop.cfg.Logger.Warn("dispatcher: the backend did not take a slot back", slog.Any("error", err))
+		d.cfg.Logger.Warn("dispatcher: the backend did not take a slot back", slog.Any("error", err))
 	}
 }
 
-// releaseTimeout bounds what giving one slot back may take at the end of Run.
+// releaseTimeout bounds what giving one slot back may take.
 const releaseTimeout = time.Second

@@ -8,7 +8,8 @@ import (
 
 // entry is an accepted job.
 type entry[T any] struct {
-	sched schedule.Job
+	sched schedule.Job // its Slot is when to start
+	slot  int64        // what its limits were charged for: then, or before
 	job   Job[T]
 	ctx   context.Context // that of Submit, for its values
 }

@@ -21,7 +21,8 @@ type loop[T any] struct {
 	sched *schedule.Scheduler
 	asker asker[T]
 
-	news   inbox[T]       // what is being taken in
+	spare  inbox[T]       // memory for the next inbox
+	fresh  []*entry[T]    // submitted, and not yet with the scheduler
 	coming []*entry[T]    // jobs that have a slot in the future, by slot
 	starts chan *entry[T] // to the workers; there is always room
 	busy   int            // jobs that workers have
@@ -57,6 +58,9 @@ func (l *loop[T]) run() error {
 		closed := l.takeIn()
 		l.decide()
 		l.handOver()
+		if len(l.fresh) > 0 {
+			continue
+		}
 		if closed && l.sched.Waiting() == 0 && len(l.coming) == 0 && l.busy == 0 {
 			return nil
 		}
@@ -64,12 +68,26 @@ func (l *loop[T]) run() error {
 	}
 }
 
-// takeIn tells the scheduler the news, and returns whether no more jobs can come.
+// chunk is how many submitted jobs are taken in at a time, so that a million
+// that come at once do not make others late.
+const chunk = 512
+
+// takeIn tells the scheduler the news, and returns whether no more jobs can come
+// but those in l.fresh.
 func (l *loop[T]) takeIn() (closed bool) {
-	in, closed := l.take(l.news, false)
+	in, closed := l.take(l.spare, false)
 	now := l.now()
-	for _, e := range in.submitted {
+	next := in.submitted
+	if len(l.fresh) > 0 || len(next) > chunk {
+		l.fresh = append(l.fresh, next...)
+		next = l.fresh[:min(chunk, len(l.fresh))]
+		if l.fresh = l.fresh[len(next):]; len(l.fresh) == 0 {
+			l.fresh = nil // an empty slice would hold all the memory
+		}
+	}
+	for i, e := range next {
 		l.sched.Submit(now, &e.sched, e.job.Limits)
+		next[i] = nil
 	}
 	for _, d := range in.deferred {
 		l.sched.Defer(now, d.key, d.until)
@@ -80,7 +98,7 @@ func (l *loop[T]) takeIn() (closed bool) {
 	if in.answered != nil {
 		l.asker.answered(now, in.answered)
 	}
-	l.news = in.reset()
+	l.spare = in.reset()
 	return closed
 }
 
@@ -108,14 +126,15 @@ func (l *loop[T]) decide() {
 		if e := entryOf[T](j); ask {
 			l.asker.ask(now, e)
 		} else {
-			l.accept(e)
+			l.accept(e, j.Slot)
 		}
 	}
 	l.asker.flush()
 }
 
 // accept puts a job that has its slot among those to come.
-func (l *loop[T]) accept(e *entry[T]) {
+func (l *loop[T]) accept(e *entry[T], slot int64) {
+	e.slot = slot
 	i := len(l.coming)
 	for i > 0 && l.coming[i-1].sched.Slot > e.sched.Slot {
 		i--
@@ -151,6 +170,9 @@ func (l *loop[T]) wait(timer *time.Timer) {
 	if len(l.coming) > 0 && (!ok || l.coming[0].sched.Slot < at) {
 		at, ok = l.coming[0].sched.Slot, true
 	}
+	if !ok {
+		at, ok = l.sched.Tidy()
+	}
 	var alarm <-chan time.Time
 	if ok {
 		timer.Reset(time.Duration(at - l.now()))
@@ -166,10 +188,13 @@ func (l *loop[T]) wait(timer *time.Timer) {
 // stop drops what has not started and waits for what runs.
 func (l *loop[T]) stop() error {
 	for _, e := range l.coming {
-		l.asker.release(e)
+		l.release(l.ctx, e)
 		l.drop(e)
 	}
 	l.sched.Abandon(func(j *schedule.Job) { l.drop(entryOf[T](j)) })
+	for _, e := range l.fresh {
+		l.drop(e)
+	}
 	for {
 		in, _ := l.take(inbox[T]{}, true)
 		for _, e := range in.submitted {
@@ -199,14 +224,19 @@ func (l *loop[T]) drop(e *entry[T]) {
 	l.end(&Result[T]{Job: e.job, Outcome: Dropped, Err: stopped(l.ctx)})
 }
 
-// reset returns an empty inbox in the memory of this one.
+// reset returns an empty inbox in the memory of this one, if it is not much.
 func (in inbox[T]) reset() inbox[T] {
-	clear(in.submitted)
-	clear(in.deferred)
-	clear(in.finished)
 	return inbox[T]{
-		submitted: in.submitted[:0],
-		deferred:  in.deferred[:0],
-		finished:  in.finished[:0],
+		submitted: empty(in.submitted),
+		deferred:  empty(in.deferred),
+		finished:  empty(in.finished),
 	}
+}
+
+func empty[E any](s []E) []E {
+	if cap(s) > 4*chunk {
+		return nil
+	}
+	clear(s)
+	return s[:0]
 }

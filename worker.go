@@ -21,6 +21,8 @@ type finished[T any] struct {
 func (d *Dispatcher[T]) work(ctx context.Context, starts <-chan *entry[T]) {
 	for e := range starts {
 		if ctx.Err() != nil {
+			d.release(ctx, e)
+			e.job.slot = time.Time{}
 			d.finish(ctx, &Result[T]{Job: e.job, Outcome: Dropped, Err: stopped(ctx)}, &finished[T]{entry: e})
 			continue
 		}
@@ -31,7 +33,7 @@ func (d *Dispatcher[T]) work(ctx context.Context, starts <-chan *entry[T]) {
 // do runs one job and reports on it, whatever its handler does.
 func (d *Dispatcher[T]) do(ctx context.Context, e *entry[T]) {
 	e.job.attempt++
-	e.job.slot = d.epoch.Add(time.Duration(e.sched.Slot))
+	e.job.slot = d.epoch.Add(time.Duration(e.slot))
 	r := Result[T]{Job: e.job, Started: time.Now()}
 	f := finished[T]{entry: e}
 	returned := false
@@ -63,6 +65,18 @@ func stopped(ctx context.Context) error {
 
 // finish makes the result known, unless the job is to run again.
 func (d *Dispatcher[T]) finish(ctx context.Context, r *Result[T], f *finished[T]) {
+	returned := false
+	defer func() {
+		f.died = f.died || !returned // OnDone has called runtime.Goexit
+		if f.died {
+			d.workers.Add(-1)
+		}
+		d.running.Add(-1)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.inbox.finished = append(d.inbox.finished, *f)
+		d.signal()
+	}()
 	if retry, ok := errors.AsType[*RetryAfterError](r.Err); ok && r.Outcome == Failed {
 		f.again = true
 		var err error
@@ -73,14 +87,7 @@ func (d *Dispatcher[T]) finish(ctx context.Context, r *Result[T], f *finished[T]
 	} else {
 		d.end(r)
 	}
-	if f.died {
-		d.workers.Add(-1)
-	}
-	d.running.Add(-1)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.inbox.finished = append(d.inbox.finished, *f)
-	d.signal()
+	returned = true
 }
 
 // end counts, logs and reports the outcome of a job.

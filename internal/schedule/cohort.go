@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 )
@@ -61,8 +62,10 @@ func (s *Scheduler) settle(l *lane) {
 	switch {
 	case binding != nil && binding.limit.refs == 1:
 		s.join(l, &binding.solo, binding)
-	case len(shared) == 0:
+	case len(shared) == 0 && len(l.head.under) == 0:
 		s.join(l, &s.free.solo, s.free)
+	case len(shared) == 0:
+		s.join(l, &s.unbound.solo, s.unbound)
 	case len(shared) == 1:
 		s.join(l, &shared[0].solo, shared[0])
 	default:
@@ -75,10 +78,10 @@ func (s *Scheduler) settle(l *lane) {
 
 // cohortOf returns the cohort of two or more gates, which it sorts.
 func (s *Scheduler) cohortOf(gates []*gate) *cohort {
-	slices.SortFunc(gates, func(a, b *gate) int { return int(a.id) - int(b.id) })
+	slices.SortFunc(gates, func(a, b *gate) int { return cmp.Compare(a.id, b.id) })
 	name := s.name[:0]
 	for _, g := range gates {
-		name = binary.LittleEndian.AppendUint32(name, g.id)
+		name = binary.LittleEndian.AppendUint64(name, g.id)
 	}
 	s.name = name
 	c := s.cohorts[string(name)]

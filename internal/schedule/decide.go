@@ -42,6 +42,19 @@ func (s *Scheduler) Wake() (int64, bool) {
 	return s.timed.top().at - s.cfg.Horizon, true
 }
 
+// Tidy returns the instant at which Next is to be called if nothing is to be
+// done but to give back memory; false if there is none to give.
+func (s *Scheduler) Tidy() (int64, bool) {
+	if s.debts.len() == 0 {
+		return 0, false
+	}
+	return s.debts.top().forgetAt + tidyDelay, true
+}
+
+// tidyDelay is how long after it may go a limit is kept, nanoseconds, so that
+// Next is called for many at a time: a second.
+const tidyDelay = 1e9
+
 // openGates moves the gates that have opened from the heap by time to that by
 // rank.
 func (s *Scheduler) openGates() {
@@ -70,7 +83,7 @@ func (s *Scheduler) pick(now int64) *lane {
 		return nil
 	}
 	l := c.lanes.top()
-	if l.opens() > s.tau || (len(l.head.under) > 0 && s.outage.closed > s.tau) {
+	if l.opens() > s.tau {
 		// By a gate that the cohort is not for: the lane was alone with it.
 		s.reenter(now, l)
 		return nil

@@ -74,6 +74,7 @@ func (s *Scheduler) find(key string, priority int) *lane {
 	l := &lane{key: key, priority: priority}
 	if last == nil {
 		s.lanes[key] = l
+		s.peak = max(s.peak, len(s.lanes))
 	} else {
 		last.sibling = l
 	}
@@ -218,9 +219,6 @@ func (s *Scheduler) acquire(now int64, l *lane) {
 	}
 	if own != nil {
 		uses = append(uses, use{lane: l, gate: s.gateOf(own, 0), index: -1})
-	}
-	if len(l.head.under) > 0 && s.outage.closed > now {
-		uses = append(uses, use{lane: l, gate: s.gateOf(s.outage, 0), index: -1})
 	}
 	for i := range uses {
 		uses[i].limit().refs++

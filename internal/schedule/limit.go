@@ -28,10 +28,11 @@ type limit struct {
 
 // gate is a limit as jobs of one cost see it.
 type gate struct {
-	id       uint32
-	limit    *limit // nil: always open
+	id       uint64
+	limit    *limit // nil: none
 	cost     int    // 0: jobs that are not charged, and mind only a deferral
 	headroom int64  // how long before the TAT it opens
+	outage   *int64 // closed until then in any case; nil for jobs without limits
 
 	waiting heap[*cohort]
 	solo    cohort // the lanes that wait for this gate alone
@@ -42,13 +43,18 @@ type gate struct {
 
 // open is the instant from which the gate is open.
 func (g *gate) open() int64 {
-	switch {
-	case g.limit == nil:
-		return math.MinInt64
-	case g.cost == 0:
-		return g.limit.closed
+	at := int64(math.MinInt64)
+	if g.outage != nil {
+		at = *g.outage
 	}
-	return max(g.limit.closed, g.limit.state.TAT-g.headroom)
+	if g.limit == nil {
+		return at
+	}
+	at = max(at, g.limit.closed)
+	if g.cost > 0 {
+		at = max(at, g.limit.state.TAT-g.headroom)
+	}
+	return at
 }
 
 // rank is that of the first lane; the gate must have a cohort.
@@ -71,6 +77,7 @@ func (s *Scheduler) resolve(now int64, limits []backend.Limit, last *Job) []unde
 		if lim == nil {
 			lim = newLimit(l.Key)
 			s.limits[l.Key] = lim
+			s.peak = max(s.peak, len(s.limits))
 		}
 		s.setParams(now, lim, l.Params)
 		lim.jobs++
@@ -129,6 +136,7 @@ func (s *Scheduler) gateOf(lim *limit, cost int) *gate {
 	g := s.newGate(lim, cost)
 	if cost > 0 {
 		g.headroom = gcra.Headroom(lim.params, cost)
+		g.outage = &s.outage
 	}
 	lim.gates = append(lim.gates, g)
 	return g
@@ -157,7 +165,7 @@ func (s *Scheduler) opensEarlier(lim *limit) {
 // unused is called when a limit may be in use no more. It is kept while it has
 // something to remember.
 func (s *Scheduler) unused(lim *limit) {
-	if lim.used() || lim.inDebts || lim == s.outage {
+	if lim.used() || lim.inDebts {
 		return
 	}
 	lim.inDebts = true
@@ -183,7 +191,14 @@ func (s *Scheduler) forget(now int64) {
 			delete(s.limits, lim.key)
 		}
 	}
+	if s.peak > muchMemory && len(s.lanes) == 0 && len(s.limits) == 0 {
+		s.reset()
+	}
 }
+
+// muchMemory is how many limits or lanes are worth giving back the memory of
+// once none is left: a map never shrinks.
+const muchMemory = 1024
 
 func (lim *limit) used() bool { return lim.jobs > 0 || lim.refs > 0 }
 

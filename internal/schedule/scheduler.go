@@ -26,13 +26,15 @@ type Scheduler struct {
 	limits  map[string]*limit
 	cohorts map[string]*cohort // those of several gates
 	debts   heap[*limit]       // limits not in use, by when to forget them
-	outage  *limit             // deferred while the backend is away
+	outage  int64              // jobs that have limits wait until then: the backend is away
+	peak    int                // the most limits or lanes since the last reset
 
-	timed  heap[*gate] // closed gates with cohorts, by when they open
-	ready  heap[*gate] // open gates with cohorts, by rank
-	held   []*gate     // open gates at which a claim keeps everyone waiting
-	free   *gate       // for lanes that no gate keeps waiting
-	gateID uint32
+	timed   heap[*gate] // closed gates with cohorts, by when they open
+	ready   heap[*gate] // open gates with cohorts, by rank
+	held    []*gate     // open gates at which a claim keeps everyone waiting
+	free    *gate       // for lanes without limits
+	unbound *gate       // for lanes with limits that no gate keeps waiting
+	gateID  uint64
 
 	found  []under // scratch of resolve
 	shared []*gate // scratch of settle
@@ -41,14 +43,20 @@ type Scheduler struct {
 
 // New returns a scheduler without jobs.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{
-		cfg:     cfg,
-		idle:    cfg.Workers,
-		lanes:   make(map[string]*lane),
-		limits:  make(map[string]*limit),
-		cohorts: make(map[string]*cohort),
-		outage:  newLimit(""),
-	}
+	s := &Scheduler{cfg: cfg, idle: cfg.Workers}
+	s.free = s.newGate(nil, 0)
+	s.unbound = s.newGate(nil, 0)
+	s.unbound.outage = &s.outage
+	s.reset()
+	return s
+}
+
+// reset makes all collections anew. They must be empty.
+func (s *Scheduler) reset() {
+	s.peak = 0
+	s.lanes = make(map[string]*lane)
+	s.limits = make(map[string]*limit)
+	s.cohorts = make(map[string]*cohort)
 	s.timed = heap[*gate]{
 		before: func(a, b *gate) bool { return a.at < b.at },
 		place:  func(g *gate) *int32 { return &g.pos },
@@ -61,8 +69,6 @@ func New(cfg Config) *Scheduler {
 		before: func(a, b *limit) bool { return a.forgetAt < b.forgetAt },
 		place:  func(l *limit) *int32 { return &l.pos },
 	}
-	s.free = s.newGate(nil, 0)
-	return s
 }
 
 // Waiting returns how many jobs have been submitted and not started.
@@ -151,7 +157,7 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 // until.
 func (s *Scheduler) Failed(now int64, j *Job, until int64) {
 	s.uncharge(j.lane)
-	s.outage.closed = max(s.outage.closed, until)
+	s.outage = max(s.outage, until)
 	s.back(now, j.lane)
 }
 
