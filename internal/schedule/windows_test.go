@@ -120,8 +120,10 @@ func TestCheckWindowsSeesOneTooMany(t *testing.T) {
 	if checkWindows([]charge{{0, 2}, {50 * ms, 2}}, p) == nil {
 		t.Error("checkWindows(four units in 50 ms) = nil, want an error")
 	}
-	if checkLimits([]started{{slot: 5, limits: []backend.Limit{limitOn("a", rate(1, 10, 1))}},
-		{slot: 14, limits: []backend.Limit{limitOn("a", rate(1, 10, 1))}}}) == nil {
+	if checkLimits([]started{
+		{slot: 5, limits: []backend.Limit{limitOn("a", rate(1, 10, 1))}},
+		{slot: 14, limits: []backend.Limit{limitOn("a", rate(1, 10, 1))}},
+	}) == nil {
 		t.Error("checkLimits(two slots in 10ns at 1/10ns) = nil, want an error")
 	}
 }

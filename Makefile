@@ -1,0 +1,66 @@
+# Development tools are pinned in tools/go.mod, a module of their own, so that
+# the library's go.mod names none of them.
+TOOL := go tool -modfile=tools/go.mod
+
+# A number of runs: given a duration instead, Go 1.26 at times reports its end as
+# a failure, "context deadline exceeded" (golang/go#75804).
+FUZZTIME ?= 200000x
+BENCH    ?= .
+COUNT    ?= 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+
+.PHONY: run
+run: ## Send the example's campaign to its own fake Telegram
+	go run ./examples/telegram
+
+.PHONY: test
+test: ## Run the tests
+	go test ./...
+
+.PHONY: race
+race: ## Run the tests with the race detector
+	go test -race ./...
+
+.PHONY: lint
+lint: ## Report what gofumpt, go vet, staticcheck, go fix and go mod tidy object to
+	@files=$$($(TOOL) gofumpt -l .) || exit; \
+	if [ -n "$$files" ]; then echo "to be formatted by make fmt:"; echo "$$files"; exit 1; fi
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	go fix -diff ./...
+	go mod tidy -diff
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(TOOL) gofumpt -w .
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target FUZZTIME (200000x) times
+	@for dir in $$(go list -f '{{.Dir}}' ./...); do \
+		for name in $$(grep -hos '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -d ' ' -f 2); do \
+			echo "$$name in $$dir"; \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir || exit; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks that match BENCH (.), COUNT (1) times
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+.PHONY: cover
+cover: ## Write the test coverage to cover.out and sum it up
+	go test -coverpkg ./... -coverprofile cover.out ./...
+	go tool cover -func cover.out | tail -n 1
+
+.PHONY: readme
+readme: ## Compile the Go code in README.md
+	tools/readme.sh
+
+.PHONY: ci
+ci: ## Run everything that has to pass before a change is merged
+	bash .ci/run
