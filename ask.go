@@ -117,11 +117,14 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 	case d.Err != nil:
 		l.sched.Rejected(now, &e.sched)
 		l.waiting.Add(-1)
-		l.end(&Result[T]{Job: e.job, Outcome: Failed, Err: d.Err})
+		l.report(&Result[T]{Job: e.job, Outcome: Failed, Err: d.Err})
 	case d.Granted:
 		slot := int64(d.Slot.Sub(l.epoch))
 		l.sched.Granted(now, &e.sched, slot)
 		l.accept(e, slot)
+	case d.Binding < 0 || d.Binding >= len(e.job.Limits):
+		// A refusal that no limit explains would be asked for again at once.
+		l.sched.Failed(now, &e.sched, now+int64(lastRetry))
 	default:
 		// A backend that names a slot within the horizon could have granted it:
 		// to ask again at once would be a loop without end.

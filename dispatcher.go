@@ -193,6 +193,11 @@ func (d *Dispatcher[T]) Shutdown(ctx context.Context) error {
 	case <-d.done:
 		return nil
 	case <-ctx.Done():
+		select {
+		case <-d.done:
+			return nil // both have ended: select picks either
+		default:
+		}
 		return &ShutdownError{
 			Waiting: int(d.waiting.Load()),
 			Running: int(d.running.Load()),

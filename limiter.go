@@ -38,6 +38,7 @@ type FreqLimit struct {
 type line struct {
 	waiters list.List     // of *waiter
 	counter *list.Element // nil if all hold slots
+	asking  bool          // the backend is being asked: answers must come in order
 }
 
 type waiter struct {
@@ -140,12 +141,13 @@ func (f *FreqLimit) look(l *line, e *list.Element) (do step, at time.Time) {
 		return goOn, at
 	case !w.slot.IsZero():
 		return waitUntil, w.slot
-	case e != l.counter:
+	case e != l.counter || l.asking:
 		return waitNews, at
 	}
 	if at = w.again.Add(-f.horizon); now.Before(at) {
 		return waitUntil, at
 	}
+	l.asking = true
 	return askNow, at
 }
 
@@ -172,10 +174,16 @@ func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) err
 	var decision [1]backend.Decision
 	err := f.backend.Reserve(ctx, request[:], decision[:])
 	d := &decision[0]
-	if err = cmp.Or(err, d.Err); err != nil {
+	err = cmp.Or(err, d.Err)
+	f.mu.Lock()
+	l.asking = false
+	if l.counter != nil {
+		l.counter.Value.(*waiter).tell() // it may have come while this one asked
+	}
+	if err != nil {
+		f.mu.Unlock()
 		return err
 	}
-	f.mu.Lock()
 	kept := true
 	if d.Granted {
 		kept = l.give(d.Slot)

@@ -104,11 +104,7 @@ func (l *loop[T]) takeIn() (closed bool) {
 
 func (l *loop[T]) finished(now int64, f finished[T]) {
 	l.busy--
-	if f.died {
-		l.hands--
-	}
 	if f.again {
-		l.waiting.Add(1)
 		l.counts.retried.Add(1)
 		l.sched.Defer(now, f.entry.job.Key, f.until)
 	}
@@ -151,11 +147,7 @@ func (l *loop[T]) handOver() {
 		l.busy++
 		if l.busy > l.hands {
 			l.hands++
-			l.workers.Add(1)
-			l.group.Go(func() error {
-				l.work(l.ctx, l.starts)
-				return nil
-			})
+			l.hire()
 		}
 		l.running.Add(1)
 		l.waiting.Add(-1)
@@ -164,14 +156,32 @@ func (l *loop[T]) handOver() {
 	l.coming = slices.Delete(l.coming, 0, n)
 }
 
+// hire starts a worker, which ends when l.starts is closed. One that a handler or
+// OnDone ends with runtime.Goexit is replaced.
+func (l *loop[T]) hire() {
+	l.workers.Add(1)
+	l.group.Go(func() error {
+		returned := false
+		defer func() {
+			l.workers.Add(-1)
+			if !returned {
+				l.hire()
+			}
+		}()
+		l.work(l.ctx, l.starts)
+		returned = true
+		return nil
+	})
+}
+
 // wait returns when there is news, the next instant has come, or ctx has ended.
 func (l *loop[T]) wait(timer *time.Timer) {
 	at, ok := l.sched.Wake()
 	if len(l.coming) > 0 && (!ok || l.coming[0].sched.Slot < at) {
 		at, ok = l.coming[0].sched.Slot, true
 	}
-	if !ok {
-		at, ok = l.sched.Tidy()
+	if tidy, some := l.sched.Tidy(); some && (!ok || tidy < at) {
+		at, ok = tidy, true
 	}
 	var alarm <-chan time.Time
 	if ok {
@@ -187,8 +197,11 @@ func (l *loop[T]) wait(timer *time.Timer) {
 
 // stop drops what has not started and waits for what runs.
 func (l *loop[T]) stop() error {
-	for _, e := range l.coming {
+	// The latest first: a limit takes back only its last slot.
+	for _, e := range slices.Backward(l.coming) {
 		l.release(l.ctx, e)
+	}
+	for _, e := range l.coming {
 		l.drop(e)
 	}
 	l.sched.Abandon(func(j *schedule.Job) { l.drop(entryOf[T](j)) })
@@ -203,7 +216,6 @@ func (l *loop[T]) stop() error {
 		for _, f := range in.finished {
 			l.busy--
 			if f.again {
-				l.waiting.Add(1)
 				l.drop(f.entry)
 			}
 		}
@@ -221,7 +233,19 @@ func (l *loop[T]) stop() error {
 func (l *loop[T]) drop(e *entry[T]) {
 	l.waiting.Add(-1)
 	e.job.slot = time.Time{}
-	l.end(&Result[T]{Job: e.job, Outcome: Dropped, Err: stopped(l.ctx)})
+	l.report(&Result[T]{Job: e.job, Outcome: Dropped, Err: stopped(l.ctx)})
+}
+
+// report is end in a goroutine of its own, which OnDone may end with
+// runtime.Goexit: this one must go on.
+func (l *loop[T]) report(r *Result[T]) {
+	ended := make(chan struct{})
+	l.group.Go(func() error {
+		defer close(ended)
+		l.end(r)
+		return nil
+	})
+	<-ended
 }
 
 // reset returns an empty inbox in the memory of this one, if it is not much.

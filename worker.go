@@ -12,9 +12,9 @@ import (
 // finished is a worker's report on a job.
 type finished[T any] struct {
 	entry *entry[T]
-	again bool  // the job runs again
-	until int64 // its key is deferred until then
-	died  bool  // the worker's goroutine has ended
+	again bool          // the job runs again
+	delay time.Duration // for which its key is deferred, if it runs again
+	until int64         // its key is deferred until then
 }
 
 // work does jobs until there are no more. ctx is that of Run.
@@ -44,13 +44,16 @@ func (d *Dispatcher[T]) do(ctx context.Context, e *entry[T]) {
 				r.Err = newPanicError(v)
 			} else {
 				r.Err = ErrGoexit
-				f.died = true
 			}
 		}
 		r.Ended = time.Now()
 		d.finish(ctx, &r, &f)
 	}()
 	r.Err = d.handler(e.context(ctx), e.job)
+	// Here, where a panic is the handler's own: Unwrap and As are its error's.
+	if retry, ok := errors.AsType[*RetryAfterError](r.Err); ok {
+		f.again, f.delay = true, retry.Delay
+	}
 	r.Outcome = Succeeded
 	if r.Err != nil {
 		r.Outcome = Failed
@@ -65,29 +68,28 @@ func stopped(ctx context.Context) error {
 
 // finish makes the result known, unless the job is to run again.
 func (d *Dispatcher[T]) finish(ctx context.Context, r *Result[T], f *finished[T]) {
-	returned := false
 	defer func() {
-		f.died = f.died || !returned // OnDone has called runtime.Goexit
-		if f.died {
-			d.workers.Add(-1)
-		}
-		d.running.Add(-1)
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.inbox.finished = append(d.inbox.finished, *f)
 		d.signal()
 	}()
-	if retry, ok := errors.AsType[*RetryAfterError](r.Err); ok && r.Outcome == Failed {
-		f.again = true
-		var err error
-		if f.until, err = d.deferKey(ctx, r.Job.Key, retry.Delay); err != nil && ctx.Err() == nil {
-			d.cfg.Logger.Warn("dispatcher: the backend did not defer a key",
-				slog.String("key", r.Job.Key), slog.Any("error", err))
-		}
-	} else {
-		d.end(r)
+	if f.again {
+		d.waiting.Add(1)
 	}
-	returned = true
+	d.running.Add(-1)
+	if !f.again {
+		d.end(r)
+		return
+	}
+	// Others that share the backend must hear of it even while this one stops.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	var err error
+	if f.until, err = d.deferKey(ctx, r.Job.Key, f.delay); err != nil {
+		d.cfg.Logger.Warn("dispatcher: the backend did not defer a key",
+			slog.String("key", r.Job.Key), slog.Any("error", err))
+	}
 }
 
 // end counts, logs and reports the outcome of a job.

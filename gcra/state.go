@@ -52,7 +52,8 @@ func (s State) Refund(slot int64, p FreqLimitParams, cost int) (State, bool) {
 		return s, false
 	}
 	s.TAT -= int64(cost) * interval
-	s.Last--
+	// No slot given out before is later: each moved TAT an interval past itself.
+	s.Last = min(s.Last-1, s.TAT-interval)
 	return s, true
 }
 

@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"math"
+
 	"github.com/freqlimit/dispatcher/gcra"
 )
 
@@ -128,11 +130,19 @@ func (l *lane) append(j *Job) {
 	l.length++
 }
 
-// prepend puts a job before all others.
-func (l *lane) prepend(j *Job) {
-	j.lane, j.next = l, l.head
-	l.head = j
-	if l.tail == nil {
+// putBack puts a job before all that were submitted after it, but for one that
+// is on its way already.
+func (l *lane) putBack(j *Job) {
+	at := &l.head
+	if l.state == asking {
+		at = &l.head.next
+	}
+	for *at != nil && (*at).seq < j.seq {
+		at = &(*at).next
+	}
+	j.lane, j.next = l, *at
+	*at = j
+	if j.next == nil {
 		l.tail = j
 	}
 	l.length++
@@ -246,7 +256,7 @@ func (l *lane) patience() int64 {
 			longest = max(longest, chargeOf(u.limit().params, u.gate.cost))
 		}
 	}
-	return 4 * longest
+	return 4 * min(longest, math.MaxInt64/16) // no sum of instants overflows
 }
 
 // chargeOf is by how much one job of that cost moves a limit's TAT.

@@ -135,7 +135,11 @@ func (o *oracle) finished(now int64, j *oracleJob, again bool) {
 	o.idle++
 	j.lane.running--
 	if again {
-		j.lane.jobs = slices.Insert(j.lane.jobs, 0, j)
+		at := 0
+		for at < len(j.lane.jobs) && j.lane.jobs[at].seq < j.seq {
+			at++
+		}
+		j.lane.jobs = slices.Insert(j.lane.jobs, at, j)
 		j.lane.head = false
 	}
 	o.compete(now)

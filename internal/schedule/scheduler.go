@@ -191,18 +191,7 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 		if l.state == waiting {
 			s.park(l)
 		}
-		if l.state == asking {
-			// The next job is on its way already.
-			j.next = l.head.next
-			l.head.next = j
-			if j.next == nil {
-				l.tail = j
-			}
-			j.lane = l
-			l.length++
-		} else {
-			l.prepend(j)
-		}
+		l.putBack(j)
 	}
 	if !again {
 		s.unresolve(j)

@@ -1,0 +1,267 @@
+package dispatcher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/freqlimit/dispatcher"
+	"github.com/freqlimit/dispatcher/backend"
+)
+
+// inEachBackend runs a test in a bubble with a backend in process, and with one
+// behind a network with round trips of 2 ms.
+func inEachBackend(t *testing.T, test func(t *testing.T, b backend.Backend)) {
+	t.Run("in process", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { test(t, inMemory()) })
+	})
+	t.Run("remote", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { test(t, &remote{inner: inMemory(), trip: 2 * time.Millisecond}) })
+	})
+}
+
+// wantNear wants the jobs with a payload to start at these instants, or up to
+// 10 ms later: as much as a few round trips.
+func (s *stage) wantNear(payload string, want ...time.Duration) {
+	s.t.Helper()
+	got := s.startsOf(payload)
+	ok := len(got) == len(want)
+	for i := range min(len(got), len(want)) {
+		ok = ok && got[i] >= want[i] && got[i] <= want[i]+10*time.Millisecond
+	}
+	if !ok {
+		s.t.Errorf("%q starts at %v, want %v", payload, got, want)
+	}
+}
+
+// A job that is told to come back later runs again, first of its key, and no
+// sooner. It holds no worker while it waits.
+func TestRetryAfter(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		s := open(t, b, config{Workers: 1, Serial: true, Params: perSecond(1)}, func(_ context.Context, j job) error {
+			if j.Payload == "told off" && j.Attempt() <= 2 {
+				return fmt.Errorf("429: %w", dispatcher.RetryAfter(10*time.Second))
+			}
+			return nil
+		})
+		s.submit("chat", "told off")
+		s.submit("chat", "behind it")
+		for i := range 5 {
+			s.submit(named("other", i), "other")
+		}
+		s.drain()
+		s.wantNear("told off", 0, 10*time.Second, 20*time.Second)
+		s.wantNear("behind it", 21*time.Second)
+		if got := s.startsOf("other"); len(got) != 5 || got[4] > 20*time.Millisecond {
+			t.Errorf("the other chats start at %v, want all of them at once", got)
+		}
+		r := s.outcomeOf("told off")
+		if r.Outcome != dispatcher.Succeeded || r.Job.Attempt() != 3 {
+			t.Errorf("outcome: %v at attempt %d, want succeeded at 3", r.Outcome, r.Job.Attempt())
+		}
+		if got := s.Stats().Retried; got != 2 {
+			t.Errorf("Stats().Retried = %d, want 2", got)
+		}
+	})
+}
+
+// Trap 12: one chat's 429 does not stop the others (python-telegram-bot#4003),
+// and what the others get does not release it (#5338).
+func TestTrap12OneKeyAlone(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		s := open(t, b, config{Workers: 4}, func(_ context.Context, j job) error {
+			switch {
+			case j.Payload == "told off" && j.Attempt() == 1:
+				return dispatcher.RetryAfter(30 * time.Second)
+			case j.Payload == "also" && j.Attempt() == 1:
+				return dispatcher.RetryAfter(time.Second)
+			}
+			return nil
+		})
+		shared := limit("shared", perSecond(10))
+		s.submit("a", "told off", shared, limit("a", perSecond(1)))
+		s.submit("b", "also", shared, limit("b", perSecond(1)))
+		for i := range 100 {
+			key := named("key", i%20)
+			s.submit(key, "job", shared, limit(key, perSecond(1)))
+		}
+		s.drain()
+		s.wantNear("told off", 0, 30*time.Second)
+		if got := s.startsOf("also"); len(got) != 2 || got[1] < 1100*time.Millisecond || got[1] > 3*time.Second {
+			t.Errorf("the job told to come back after 1s starts at %v", got)
+		}
+		// 103 slots of 0.1 s, 1 of them after the 30 s.
+		if got := s.startsOf("job"); got[99] > 10250*time.Millisecond {
+			t.Errorf("the other jobs are done at %v, want 10.2s", got[99])
+		}
+	})
+}
+
+// Trap 12: a shorter deferral never shortens a longer one, neither of a handler
+// nor of Defer, in whatever order they come.
+func TestTrap12ShorterNeverShortens(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		s := open(t, b, config{Workers: 4}, func(_ context.Context, j job) error {
+			if j.Attempt() > 1 {
+				return nil
+			}
+			switch j.Payload {
+			case "long":
+				return dispatcher.RetryAfter(20 * time.Second)
+			case "short":
+				time.Sleep(time.Second)
+				return dispatcher.RetryAfter(2 * time.Second)
+			}
+			return nil
+		})
+		s.submit("a", "long")
+		s.submit("a", "short")
+		time.Sleep(5 * time.Second)
+		for _, d := range []time.Duration{3 * time.Second, 0, -time.Hour} {
+			if err := s.Defer(t.Context(), "a", d); err != nil {
+				t.Errorf("Defer(%v) = %v, want nil", d, err)
+			}
+		}
+		s.submit("a", "later")
+		s.drain()
+		s.wantNear("long", 0, 20*time.Second)
+		s.wantNear("short", 0, 20*time.Second)
+		s.wantNear("later", 20*time.Second)
+	})
+}
+
+// Trap 12: a longer deferral extends one that is in force.
+func TestTrap12LongerExtends(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		s := open(t, b, config{}, nil)
+		for _, d := range []time.Duration{5 * time.Second, 20 * time.Second} {
+			if err := s.Defer(t.Context(), "a", d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.submit("a", "job", limit("a", perSecond(1)))
+		s.drain()
+		s.wantNear("job", 20*time.Second)
+	})
+}
+
+// A deferral reaches the dispatchers that share the backend, where a limit has
+// the key's name.
+func TestDeferReachesOthers(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		first := open(t, b, config{Params: perSecond(1)}, func(_ context.Context, j job) error {
+			if j.Attempt() == 1 {
+				return dispatcher.RetryAfter(10 * time.Second)
+			}
+			return nil
+		})
+		second := open(t, b, config{Params: perSecond(1)}, nil)
+		first.submit("chat", "first")
+		time.Sleep(time.Second)
+		if err := second.Defer(t.Context(), "chat", 2*time.Second); err != nil { // shorter
+			t.Fatal(err)
+		}
+		second.submit("chat", "second")
+		second.submit("other", "other")
+		first.drain()
+		second.drain()
+		second.wantNear("other", time.Second)
+		starts := append(first.startsOf("first")[1:], second.startsOf("second")...)
+		if d := (starts[0] - starts[1]).Abs(); min(starts[0], starts[1]) < 10*time.Second || d < time.Second-5*time.Millisecond {
+			t.Errorf("after the deferral the jobs start at %v, want from 10s on and 1s apart", starts)
+		}
+	})
+}
+
+// A RetryAfter of nothing runs the job again at once, under its limits anew.
+func TestRetryAfterNothing(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		s := open(t, b, config{}, func(_ context.Context, j job) error {
+			if j.Attempt() < 3 {
+				return dispatcher.RetryAfter(-time.Second)
+			}
+			return nil
+		})
+		s.submit("free", "free")
+		s.submit("limited", "limited", limit("limited", perSecond(1)))
+		s.drain()
+		s.wantStarts("free", 0, 0, 0)
+		s.wantNear("limited", 0, time.Second, 2*time.Second)
+	})
+}
+
+// A deferral without end holds its key until Run ends, and no other.
+func TestRetryAfterForever(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		s := open(t, b, config{Params: perSecond(1)}, func(_ context.Context, j job) error {
+			if j.Key == "a" {
+				return dispatcher.RetryAfter(1<<63 - 1)
+			}
+			return nil
+		})
+		s.submit("a", "never again")
+		time.Sleep(1000 * time.Hour)
+		s.submit("b", "other")
+		time.Sleep(time.Second)
+		s.cut()
+		s.wantNear("never again", 0)
+		s.wantNear("other", 1000*time.Hour)
+		if r := s.outcomeOf("never again"); r.Outcome != dispatcher.Dropped || r.Job.Attempt() != 1 || !r.Job.Slot().IsZero() {
+			t.Errorf("outcome: %v at attempt %d with slot %v, want dropped at 1 with none", r.Outcome, r.Job.Attempt(), r.Job.Slot())
+		}
+	})
+}
+
+// When the backend can't defer a key, the dispatcher does it alone, and logs or
+// returns the error.
+func TestDeferWithoutTheBackend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &lines{}
+		b := &undeferring{remote{inner: inMemory(), trip: 2 * time.Millisecond}}
+		// What the backend does not know it can't count on ahead of time.
+		s := open(t, b, config{Logger: log.logger(), Horizon: 1}, func(_ context.Context, j job) error {
+			if j.Attempt() == 1 && j.Key == "a" {
+				return dispatcher.RetryAfter(10 * time.Second)
+			}
+			return nil
+		})
+		s.submit("a", "told off", limit("a", perSecond(1)))
+		if err := s.Defer(t.Context(), "b", 20*time.Second); !errors.Is(err, errAway) {
+			t.Errorf("Defer() = %v, want %v", err, errAway)
+		}
+		s.submit("b", "deferred", limit("b", perSecond(1)))
+		s.drain()
+		s.wantNear("told off", 0, 10*time.Second)
+		s.wantNear("deferred", 20*time.Second)
+		log.want(t, "did not defer", 1)
+	})
+}
+
+type undeferring struct{ remote }
+
+func (*undeferring) Defer(context.Context, string, time.Duration) error { return errAway }
+
+// A job that is to run again always has room, and is counted as one job.
+func TestRetryAfterInAFullDispatcher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{Workers: 1, Capacity: 2}, func(_ context.Context, j job) error {
+			time.Sleep(time.Second)
+			if j.Attempt() == 1 {
+				return dispatcher.RetryAfter(time.Second)
+			}
+			return nil
+		})
+		s.submit("a", "a")
+		synctest.Wait()
+		s.submit("b", "b")
+		s.submit("c", "c")
+		s.drain()
+		s.wantStarts("a", 0, 2*time.Second+time.Second)
+		if got := s.Stats(); got.Succeeded != 3 || got.Retried != 3 {
+			t.Errorf("Stats() = %+v, want 3 succeeded and 3 retried", got)
+		}
+	})
+}
