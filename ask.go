@@ -52,18 +52,25 @@ func (a *asker[T]) ask(now int64, e *entry[T]) {
 		a.next = &batch[T]{}
 	}
 	a.next.entries = append(a.next.entries, e)
-	a.next.requests = append(a.next.requests, backend.Request{
-		Limits:  a.loop.sched.Request(&e.sched, nil),
-		Horizon: a.loop.cfg.Horizon,
-	})
+	a.next.requests = append(a.next.requests, a.request(now, e, nil))
+}
+
+// request makes the request for a job, with its limits in the given memory.
+func (a *asker[T]) request(now int64, e *entry[T], limits []backend.Limit) backend.Request {
+	l := a.loop
+	r := backend.Request{Limits: l.sched.Request(&e.sched, limits), Horizon: l.cfg.Horizon}
+	if at := l.sched.NotBefore(&e.sched); at > now {
+		r.NotBefore = l.epoch.Add(time.Duration(at))
+	}
+	return r
 }
 
 func (a *asker[T]) askNow(now int64, e *entry[T]) {
-	a.limits = a.loop.sched.Request(&e.sched, a.limits)
-	a.requests[0] = backend.Request{Limits: a.limits, Horizon: a.loop.cfg.Horizon}
+	a.requests[0] = a.request(now, e, a.limits)
+	a.limits = a.requests[0].Limits
 	a.decisions[0] = backend.Decision{}
 	err := a.loop.backend.Reserve(a.loop.ctx, a.requests[:], a.decisions[:])
-	a.outcome(err)
+	a.note(err)
 	a.tell(now, e, &a.decisions[0], err)
 }
 
@@ -89,14 +96,14 @@ func (a *asker[T]) flush() {
 // answered is called when a batch is back.
 func (a *asker[T]) answered(now int64, b *batch[T]) {
 	a.asking = false
-	a.outcome(b.err)
+	a.note(b.err)
 	for i, e := range b.entries {
 		a.tell(now, e, &b.decisions[i], b.err)
 	}
 }
 
-// outcome keeps count of failures.
-func (a *asker[T]) outcome(err error) {
+// note keeps count of failures.
+func (a *asker[T]) note(err error) {
 	switch {
 	case err != nil:
 		if a.failures++; a.failures == 1 && a.loop.ctx.Err() == nil {

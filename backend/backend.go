@@ -3,9 +3,9 @@
 // ([Decision]).
 //
 // A backend holds one [gcra.State] for each key. It decides; whoever asks only
-// waits until the slot that it was granted. Packages memory (one process) and,
-// for a fleet, goredis implement it. To write another, implement the three
-// methods and run the conformance suite of package backendtest on it.
+// waits until the slot that it was granted. Package memory implements it for one
+// process. To write another, implement the three methods and run the conformance
+// suite of package backendtest on it.
 package backend
 
 import (
@@ -29,7 +29,7 @@ type Backend interface {
 	// reqs[i] to decisions[i]; decisions must be at least as long as reqs.
 	//
 	// Each request is atomic: its slot is the earliest instant, not before the
-	// backend's now, at which all of its limits are open. If the slot is at
+	// backend's now and NotBefore, at which all of its limits are open. If the slot is at
 	// most Horizon ahead of now, every limit is charged at that slot; else none
 	// is. A request with no limits is granted now. Requests see the charges of
 	// those before them; others may come in between.
@@ -69,6 +69,10 @@ type Request struct {
 	// Limits are the limits to charge, each key once. Empty: none.
 	Limits []Limit
 
+	// NotBefore is the earliest that the slot may be, for reasons that the
+	// backend does not know. Zero, or a time that has passed: none.
+	NotBefore time.Time
+
 	// Horizon is how far ahead of the backend's now the slot may be. Zero or
 	// less grants a slot only at once.
 	//
@@ -85,12 +89,13 @@ type Decision struct {
 
 	// Slot is the instant from which the job may start if Granted, else the
 	// earliest instant at which its limits are open as things stand. It is in
-	// local time and, where the backend is in this process, exact; else rounded
-	// so that no start is early by the backend's clock.
+	// local time with a monotonic reading, as made from time.Now, so that setting
+	// the machine's clock moves no start. Where the backend is in this process
+	// it is exact; else rounded so that no start is early by the backend's clock.
 	Slot time.Time
 
 	// Binding is the index in Limits of the limit that opens last, the first of
-	// them if several do; -1 if all were open.
+	// them if several do; -1 if none keeps the slot from being earlier.
 	Binding int
 
 	// Deferred says that the limit at Binding is closed by a deferral, not by

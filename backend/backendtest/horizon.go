@@ -57,3 +57,25 @@ func testHorizonUnlimited(p *probe) {
 		p.Errorf("Reserve() with twice Unlimited = %+v, want it granted", d)
 	}
 }
+
+// A slot is not taken before NotBefore, which the horizon has to reach.
+func testNotBefore(p *probe) {
+	limits := []backend.Limit{limit("k", every(time.Hour, 1))}
+	at := time.Now().Add(10 * time.Minute)
+	d := p.batch(backend.Request{Limits: limits, NotBefore: at, Horizon: 5 * time.Minute})[0]
+	if d.Granted || d.Binding != -1 {
+		p.Errorf("Reserve() beyond the horizon = %+v, want it refused, by no limit", d)
+	}
+	p.at("refused slot", d.Slot, at)
+	d = p.batch(backend.Request{Limits: limits, NotBefore: at, Horizon: 15 * time.Minute})[0]
+	if !d.Granted {
+		p.Errorf("Reserve() within the horizon = %+v, want it granted", d)
+	}
+	p.at("slot", d.Slot, at)
+	d = p.batch(backend.Request{Limits: limits, NotBefore: at, Horizon: backend.Unlimited})[0]
+	p.at("slot after it", d.Slot, at.Add(time.Hour))
+	d = p.batch(backend.Request{NotBefore: time.Now().Add(-time.Hour)})[0]
+	if !d.Granted {
+		p.Errorf("Reserve() with a time that has passed = %+v, want it granted", d)
+	}
+}

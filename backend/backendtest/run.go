@@ -27,6 +27,7 @@ func Run(t *testing.T, newBackend func(t *testing.T) backend.Backend) {
 		{"HorizonZero", testHorizonZero},
 		{"HorizonBounded", testHorizonBounded},
 		{"HorizonUnlimited", testHorizonUnlimited},
+		{"NotBefore", testNotBefore},
 		{"AllOrNothing", testAllOrNothing},
 		{"AllAtOneSlot", testAllAtOneSlot},
 		{"Binding", testBinding},

@@ -106,6 +106,9 @@ func (b *Backend) decide(now int64, req *backend.Request) backend.Decision {
 	}
 	horizon := min(max(req.Horizon, 0), backend.Unlimited)
 	slot, binding, deferred := now, -1, false
+	if !req.NotBefore.IsZero() {
+		slot = max(now, int64(req.NotBefore.Sub(b.epoch)))
+	}
 	b.found = b.found[:0]
 	for i := range req.Limits {
 		l := &req.Limits[i]

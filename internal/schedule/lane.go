@@ -169,9 +169,20 @@ func (l *lane) opens() int64 {
 	return at
 }
 
-// slot is when the head can start: not before now, nor before the job ahead of
-// it.
-func (l *lane) slot(now int64) int64 { return max(now, l.lastSlot, l.opens()) }
+// slot is when the head can start, not before now.
+func (l *lane) slot(now int64) int64 { return max(now, l.floor(), l.opens()) }
+
+// floor is before when the head must not start, whatever its limits: the slot of
+// the job ahead of it, or the deferral of its key.
+func (l *lane) floor() int64 {
+	at := l.lastSlot
+	for i := range l.uses {
+		if u := &l.uses[i]; u.index < 0 {
+			at = max(at, u.limit().closed)
+		}
+	}
+	return at
+}
 
 // enter makes the head of a lane that has one compete. A fresh head has just
 // become the head; else it comes back, and keeps its rank.

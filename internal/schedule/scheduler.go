@@ -101,8 +101,8 @@ func (s *Scheduler) promote(l *lane) {
 }
 
 // Granted says that the backend has charged the limits of a job that was taken,
-// at slot: the job starts at j.Slot, which is that or, to keep the order of its
-// lane, later.
+// at slot: the job starts at j.Slot, which is that or, if the backend did not
+// mind [Scheduler.NotBefore], later.
 func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
 	l := j.lane
 	for i := range l.uses {
@@ -117,10 +117,11 @@ func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
 
 // start makes the head of a lane that asks a running job.
 func (s *Scheduler) start(now int64, l *lane, slot int64) {
+	slot = max(slot, l.floor())
 	s.park(l)
 	j := l.pop()
 	s.jobs--
-	j.Slot = max(slot, l.lastSlot)
+	j.Slot = slot
 	l.lastSlot = j.Slot
 	l.running++
 	s.enter(now, l, true)
@@ -213,7 +214,8 @@ func (s *Scheduler) enterKey(now int64, key string, old *lane) {
 }
 
 // uncharge takes back what taking the head of a lane charged. Where others have
-// charged since, what is left may be less than the truth, never more.
+// charged since, or it was the first charge after a rest, what is left is not
+// exact; the backend's next answer puts it right.
 func (s *Scheduler) uncharge(l *lane) {
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
@@ -277,3 +279,7 @@ func (s *Scheduler) Request(j *Job, limits []backend.Limit) []backend.Limit {
 	}
 	return limits
 }
+
+// NotBefore returns the instant before which a job that was taken must not
+// start, whatever its limits.
+func (s *Scheduler) NotBefore(j *Job) int64 { return j.lane.floor() }
