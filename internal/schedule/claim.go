@@ -1,5 +1,7 @@
 package schedule
 
+import "slices"
+
 // A claim keeps a slot for a head that others would starve. The head that is
 // overdue first among those under a limit claims it: nobody of lower rank may
 // take the limit if that would put off the instant at which the head's limits,
@@ -37,17 +39,67 @@ func (s *Scheduler) claimed(l *lane) *gate {
 	return nil
 }
 
-// hold hides a gate at which everyone is kept waiting by a claim.
+// hold hides a gate at which everyone is kept waiting by a claim on its limit.
+// Time alone does not end that; a change of what the claim goes by does, and all
+// limits of the holder are part of that.
 func (s *Scheduler) hold(g *gate) {
 	s.unwatch(g)
-	s.held = append(s.held, g)
+	lim := g.limit
+	lim.held = append(lim.held, g)
+	s.holding[lim] = struct{}{}
+	if s.tau > s.decided {
+		s.early = append(s.early, lim)
+	}
+	holder := lim.heads.top().lane
+	for i := range holder.uses {
+		if of := holder.uses[i].limit(); !slices.Contains(of.holds, lim) {
+			of.holds = append(of.holds, lim)
+		}
+	}
 }
 
-// unhold brings the held gates back. It is called when anything has changed.
-func (s *Scheduler) unhold() {
-	for _, g := range s.held {
+// changed is called when the TAT, the deferral or the first head of a limit may
+// be another: whom a claim keeps waiting because of it is looked at again.
+func (s *Scheduler) changed(lim *limit) {
+	s.unhold(lim)
+	for _, held := range lim.holds {
+		s.unhold(held)
+	}
+	clear(lim.holds)
+	lim.holds = lim.holds[:0]
+}
+
+// unhold brings the held gates of a limit back.
+func (s *Scheduler) unhold(lim *limit) {
+	if len(lim.held) == 0 {
+		return
+	}
+	held := lim.held
+	lim.held = nil
+	delete(s.holding, lim)
+	for _, g := range held {
 		s.watch(g)
 	}
-	clear(s.held)
-	s.held = s.held[:0]
+}
+
+// unholdEarly brings back the gates that were held at an instant after that of
+// the latest decision: to the next one the claims may not have begun.
+func (s *Scheduler) unholdEarly() {
+	for _, lim := range s.early {
+		s.unhold(lim)
+	}
+	s.keepEarly()
+}
+
+// keepEarly is called when a decision makes that instant its own.
+func (s *Scheduler) keepEarly() {
+	clear(s.early)
+	s.early = s.early[:0]
+}
+
+// unholdAll brings all held gates back.
+func (s *Scheduler) unholdAll() {
+	for lim := range s.holding {
+		s.unhold(lim)
+	}
 }

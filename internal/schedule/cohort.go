@@ -126,8 +126,17 @@ func (s *Scheduler) unsettle(l *lane) {
 func (s *Scheduler) rerank(c *cohort) {
 	g := c.at
 	g.waiting.fix(c)
-	if g.in == &s.ready {
+	s.advanced(g)
+}
+
+// advanced is called when the first lane of a gate may be another, or rank
+// higher than before.
+func (s *Scheduler) advanced(g *gate) {
+	switch g.in {
+	case &s.ready:
 		s.ready.fix(g)
+	case nil:
+		s.unhold(g.limit)
 	}
 }
 
@@ -138,8 +147,8 @@ func (s *Scheduler) sit(c *cohort, g *gate) {
 	switch {
 	case g.waiting.len() == 1:
 		s.watch(g)
-	case g.in == &s.ready && g.waiting.top() == c:
-		s.ready.fix(g)
+	case g.waiting.top() == c:
+		s.advanced(g)
 	}
 }
 
@@ -185,5 +194,9 @@ func (s *Scheduler) unwatch(g *gate) {
 		g.in = nil
 		return
 	}
-	s.held = slices.DeleteFunc(s.held, func(h *gate) bool { return h == g })
+	lim := g.limit
+	lim.held = slices.DeleteFunc(lim.held, func(h *gate) bool { return h == g })
+	if len(lim.held) == 0 {
+		delete(s.holding, lim)
+	}
 }

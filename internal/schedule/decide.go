@@ -13,8 +13,8 @@ package schedule
 func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 	s.forget(now)
 	s.tau = max(s.tau, now)
-	decided := s.tau
-	s.unhold()
+	s.decided = s.tau
+	s.unholdEarly()
 	for s.idle > 0 {
 		s.openGates()
 		if s.ready.len() > 0 {
@@ -27,9 +27,8 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 			break
 		}
 		s.tau = s.timed.top().at
-		s.unhold()
 	}
-	s.tau = decided
+	s.tau = s.decided
 	return nil, false
 }
 
@@ -112,6 +111,7 @@ func (s *Scheduler) reenter(now int64, l *lane) {
 func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 	j = l.head
 	slot := l.slot(now)
+	s.keepEarly()
 	s.withdraw(l)
 	l.state = asking
 	s.idle--
@@ -131,6 +131,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()
 			lim.state = lim.state.Charge(slot, lim.params, u.gate.cost)
+			s.changed(lim)
 		}
 	}
 	return j, true

@@ -199,7 +199,10 @@ func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
 	l.rank = s.rankOf(l)
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
-			u.limit().heads.push(u)
+			lim := u.limit()
+			if lim.heads.push(u); lim.heads.top() == u {
+				s.changed(lim)
+			}
 		}
 	}
 	s.settle(l)
@@ -211,7 +214,11 @@ func (s *Scheduler) withdraw(l *lane) {
 	s.unsettle(l)
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
-			u.limit().heads.remove(u)
+			lim := u.limit()
+			first := lim.heads.top() == u
+			if lim.heads.remove(u); first {
+				s.changed(lim)
+			}
 		}
 	}
 }

@@ -20,6 +20,8 @@ type limit struct {
 	jobs  int        // jobs under it that have not ended
 	refs  int        // lanes that wait or ask under it
 	heads heap[*use] // of waiting lanes; the one overdue first is first
+	held  []*gate    // its open gates at which a claim keeps everyone waiting
+	holds []*limit   // limits with held gates, whose claims go by this one too
 
 	inDebts  bool  // in Scheduler.debts
 	pos      int32 // there
@@ -112,6 +114,7 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 		}
 	}
 	s.opensEarlier(lim)
+	s.changed(lim)
 }
 
 func newLimit(key string) *limit {

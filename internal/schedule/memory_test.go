@@ -16,7 +16,7 @@ func (w *world) wantNothingKept() {
 		"debts":   w.debts.len(),
 		"timed":   w.timed.len(),
 		"ready":   w.Scheduler.ready.len(),
-		"held":    len(w.held),
+		"held":    len(w.holding),
 		"free":    w.free.waiting.len(),
 	} {
 		if n != 0 {

@@ -16,11 +16,12 @@ type Config struct {
 // instant now at which it happened, in nanoseconds, zero or later and never
 // going back. It is not safe for concurrent use.
 type Scheduler struct {
-	cfg  Config
-	tau  int64 // the clock of the decisions: from now to now + Horizon
-	idle int   // workers that are free
-	seq  uint64
-	jobs int // waiting jobs, those that ask included
+	cfg     Config
+	tau     int64 // the clock of the decisions: from now to now + Horizon
+	decided int64 // tau at the latest decision, or now
+	idle    int   // workers that are free
+	seq     uint64
+	jobs    int // waiting jobs, those that ask included
 
 	lanes   map[string]*lane // the first lane of each key
 	limits  map[string]*limit
@@ -29,11 +30,12 @@ type Scheduler struct {
 	outage  int64              // jobs that have limits wait until then: the backend is away
 	peak    int                // the most limits or lanes since the last reset
 
-	timed   heap[*gate] // closed gates with cohorts, by when they open
-	ready   heap[*gate] // open gates with cohorts, by rank
-	held    []*gate     // open gates at which a claim keeps everyone waiting
-	free    *gate       // for lanes without limits
-	unbound *gate       // for lanes with limits that no gate keeps waiting
+	timed   heap[*gate]         // closed gates with cohorts, by when they open
+	ready   heap[*gate]         // open gates with cohorts, by rank
+	holding map[*limit]struct{} // limits with held gates
+	early   []*limit            // those held at an instant after decided
+	free    *gate               // for lanes without limits
+	unbound *gate               // for lanes with limits that no gate keeps waiting
 	gateID  uint64
 
 	found  []under // scratch of resolve
@@ -57,6 +59,7 @@ func (s *Scheduler) reset() {
 	s.lanes = make(map[string]*lane)
 	s.limits = make(map[string]*limit)
 	s.cohorts = make(map[string]*cohort)
+	s.holding = make(map[*limit]struct{})
 	s.timed = heap[*gate]{
 		before: func(a, b *gate) bool { return a.at < b.at },
 		place:  func(g *gate) *int32 { return &g.pos },
@@ -110,6 +113,7 @@ func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
 			lim := u.limit()
 			lim.state.TAT = max(lim.state.TAT, slot+chargeOf(lim.params, u.gate.cost))
 			lim.state.Last = max(lim.state.Last, slot)
+			s.changed(lim)
 		}
 	}
 	s.start(now, l, slot)
@@ -149,6 +153,7 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 		} else {
 			lim.state.TAT = max(lim.state.TAT, r.Until+u.gate.headroom)
 		}
+		s.changed(u.limit())
 	}
 	s.back(now, l)
 }
@@ -159,6 +164,7 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 func (s *Scheduler) Failed(now int64, j *Job, until int64) {
 	s.uncharge(j.lane)
 	s.outage = max(s.outage, until)
+	s.unholdAll()
 	s.back(now, j.lane)
 }
 
@@ -222,6 +228,7 @@ func (s *Scheduler) uncharge(l *lane) {
 			lim := u.limit()
 			lim.state.TAT -= chargeOf(lim.params, u.gate.cost)
 			s.opensEarlier(lim)
+			s.changed(lim)
 		}
 	}
 }
@@ -241,6 +248,7 @@ func (s *Scheduler) Defer(now int64, key string, until int64) {
 		return
 	}
 	lim.closed = until
+	s.changed(lim)
 	s.unused(lim)
 	for l := s.lanes[key]; l != nil; l = l.sibling {
 		if l.state == waiting {

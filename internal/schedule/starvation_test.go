@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
 )
 
 // starved is work that, claims aside, would keep one job waiting until all else
@@ -131,6 +133,21 @@ func TestClaimsLetOthersGoAhead(t *testing.T) {
 		}
 		if slot != want {
 			t.Errorf("job %d of the others starts at %v, want %v", i, time.Duration(slot), time.Duration(want))
+		}
+	}
+}
+
+// Trap 2: no interval is so long that a head is overdue as soon as it is ready.
+func TestPatienceDoesNotOverflow(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, years := range []time.Duration{1, 70, 80, 99} {
+		w := newWorld(t, Config{Workers: many})
+		w.runUntil(sec)
+		j := &Job{Key: "a"}
+		w.Submit(sec, j, []backend.Limit{limitOn("x", rate(1, years*year, 1))})
+		least := sec + int64(min(years, 70)*year) // as good as never
+		if at := j.lane.overdue; at < least {
+			t.Errorf("a head under a limit of one in %d years is overdue at %d, want %d at least", years, at, least)
 		}
 	}
 }
