@@ -1,7 +1,6 @@
 package dispatcher
 
 import (
-	"context"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -156,29 +155,11 @@ func (a *asker[T]) backoff() time.Duration {
 // discard gives back what a batch was granted that came too late.
 func (a *asker[T]) discard(b *batch[T]) {
 	a.asking = false
+	ctx, cancel := lastWords(a.loop.ctx)
+	defer cancel()
 	for i := range b.entries {
 		if d := &b.decisions[i]; b.err == nil && d.Granted {
-			a.loop.giveBack(a.loop.ctx, b.requests[i].Limits, d.Slot)
+			a.loop.giveBack(ctx, b.requests[i].Limits, d.Slot)
 		}
 	}
 }
-
-// release gives back the slot of a job that will not start.
-func (d *Dispatcher[T]) release(ctx context.Context, e *entry[T]) {
-	d.giveBack(ctx, e.job.Limits, d.epoch.Add(time.Duration(e.slot)))
-}
-
-func (d *Dispatcher[T]) giveBack(ctx context.Context, limits []backend.Limit, slot time.Time) {
-	r, ok := d.backend.(backend.Releaser)
-	if !ok || len(limits) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-	defer cancel()
-	if err := r.Release(ctx, limits, slot); err != nil {
-		d.cfg.Logger.Warn("dispatcher: the backend did not take a slot back", slog.Any("error", err))
-	}
-}
-
-// releaseTimeout bounds what giving one slot back may take.
-const releaseTimeout = time.Second

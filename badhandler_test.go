@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"runtime"
 	"strings"
 	"sync"
@@ -54,6 +55,10 @@ func TestGuarantee9OneBadHandler(t *testing.T) {
 			defer runtime.Goexit()
 			panic(errBad)
 		}, dispatcher.Panicked, func(err error) bool { return err != nil }},
+		{"panic after a Goexit", func() {
+			defer func() { panic(errBad) }()
+			runtime.Goexit()
+		}, dispatcher.Panicked, func(err error) bool { return errors.Is(err, errBad) }},
 	} {
 		t.Run(bad.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -89,6 +94,28 @@ func TestGuarantee9OneBadHandler(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Guarantee 9: an error that panics when it is looked into, as a nil pointer with
+// the type of an error may, harms its job alone.
+func TestGuarantee9TypedNilError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{Workers: 1}, func(_ context.Context, j job) error {
+			if j.Payload == "bad" {
+				var err *url.Error
+				return err
+			}
+			return nil
+		})
+		for range 3 {
+			s.submit("key", "bad")
+		}
+		s.submit("key", "good")
+		s.drain()
+		if got := s.Stats(); got.Panicked != 3 || got.Succeeded != 1 {
+			t.Errorf("Stats() = %+v, want 3 panicked and 1 succeeded", got)
+		}
+	})
 }
 
 // Guarantee 9: a handler that never returns takes one worker, and, with Serial,
@@ -180,6 +207,39 @@ func TestGuarantee9OnDoneGoexits(t *testing.T) {
 			t.Fatalf("Shutdown() = %v, want nil", err)
 		}
 		s.drain()
+	})
+}
+
+// Guarantee 9: the same while the jobs that wait are dropped, which is not done by
+// a worker.
+func TestGuarantee9OnDoneGoexitsForDroppedJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{
+			Workers: 2,
+			Params:  every(time.Hour),
+			OnDone: func(r result) {
+				if r.Outcome == dispatcher.Dropped {
+					runtime.Goexit()
+				}
+			},
+		}, nil)
+		for i := range 10 {
+			s.submit("key", named("job", i))
+		}
+		synctest.Wait()
+		s.cut()
+		for i := range 10 {
+			want := dispatcher.Dropped
+			if i == 0 {
+				want = dispatcher.Succeeded
+			}
+			if r := s.outcomeOf(named("job", i)); r.Outcome != want {
+				t.Errorf("outcome of job %d: %v, want %v", i, r.Outcome, want)
+			}
+		}
+		if err := s.Submit(t.Context(), "key", "late"); !errors.Is(err, dispatcher.ErrClosed) {
+			t.Errorf("Submit() after Run = %v, want ErrClosed", err)
+		}
 	})
 }
 

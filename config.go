@@ -69,15 +69,17 @@ type Config[T any] struct {
 	Serial bool
 
 	// Horizon is how far ahead of time a slot may be taken, and a worker set
-	// aside for it: the time that is there for a timer, or a round trip to the
-	// backend, to be exact. Less than that is not lost when a timer is late.
-	// From 1ns to 1s. Defaults to 5ms.
+	// aside for it: a timer that is late by less, or a backend that takes less to
+	// answer, costs a limit nothing of its rate. It should be above the round
+	// trip to the backend, of which one is on its way at a time. From 1ns to 1s.
+	// Defaults to 5ms.
 	Horizon time.Duration
 
 	// OnDone is called once for each accepted job, when its outcome is known: by
-	// the worker that ran it, which is held as long as OnDone takes, or by the
-	// goroutine of Run for jobs that were never run. It must be safe for
-	// concurrent use, must not call Shutdown and wait for it, and may submit. If
+	// the worker that has it, which is held as long as OnDone takes; and for jobs
+	// that no worker has, those that Run drops at its end or that the backend
+	// rejects, one after another, while the scheduling waits. It must be quick
+	// and safe for concurrent use. It may submit, but not wait for Shutdown. If
 	// it panics, that is logged. Defaults to nothing.
 	OnDone func(Result[T])
 

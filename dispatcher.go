@@ -82,8 +82,8 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 //
 // The error is nil if and only if the job was accepted. Otherwise it matches
 // [ErrClosed], [ErrFull], [backend.ErrLimit] if a limit is wrong, or the error of
-// ctx; or it is a [*PanicError] if Config.Limits panicked. A job may be submitted
-// before Run is called.
+// ctx; or it is a [*PanicError] if Config.Limits panicked, or says that ctx is
+// nil. A job may be submitted before Run is called.
 func (d *Dispatcher[T]) Submit(ctx context.Context, key string, payload T) error {
 	return d.SubmitJob(ctx, Job[T]{Key: key, Payload: payload})
 }
@@ -91,7 +91,8 @@ func (d *Dispatcher[T]) Submit(ctx context.Context, key string, payload T) error
 // SubmitJob is Submit for a job with limits or a priority of its own.
 //
 // If a limit of the job is in use with other params, those of the job replace
-// them, also for the jobs that wait: a key has one set of params at a time.
+// them, also for the jobs that wait: a key has one set of params at a time. A
+// job that waits and costs more than a lowered Burst then ends as failed.
 func (d *Dispatcher[T]) SubmitJob(ctx context.Context, job Job[T]) error {
 	if ctx == nil {
 		return errors.New("dispatcher: submit: nil context")
@@ -174,7 +175,8 @@ func (d *Dispatcher[T]) Run(ctx context.Context) error {
 }
 
 // Shutdown stops the intake, so that Submit returns [ErrClosed], and waits until
-// Run has done all that was accepted and returned. If ctx ends first it returns a
+// Run has done all that was accepted and returned: nil says that Run has, be it
+// because its own context ended and jobs were dropped. If ctx ends first it returns a
 // [*ShutdownError] that says what is left; the work goes on until the context of
 // Run ends. It may be called more than once, also concurrently.
 //

@@ -39,11 +39,13 @@
 // Less formally: what can start, starts, on time; what can't, waits and costs
 // only its memory; and nobody else waits for it.
 //
-// Two things qualify this. A worker that has been set aside for a slot, at most
+// Three things qualify this. A worker that has been set aside for a slot, at most
 // Config.Horizon ahead, is not free. And a job that others have kept from its
 // limits for several times their interval claims its slot: others then may take
 // those limits only if that does not put it off. Without that, a job under two
-// busy limits might never find both open.
+// busy limits might never find both open. And a slot that was taken, at most
+// Config.Horizon ahead, by a job that then does not run is given back only if no
+// later one has been given out, and if the backend is a [backend.Releaser].
 //
 // # Limits
 //

@@ -25,7 +25,7 @@ type Job[T any] struct {
 
 	// Limits are the limits that the job is under, each key once. Nil: those
 	// that Config.Limits or Config.Params give. Empty but not nil: none. The
-	// handler must not change them.
+	// slice must not be changed once the job has been submitted.
 	Limits []Limit
 
 	// Priority goes before Config.Order: of the jobs that may start now, one
@@ -95,18 +95,18 @@ type Result[T any] struct {
 	Job     Job[T]
 	Outcome Outcome
 
-	// Err is nil if the job succeeded; what the handler returned if it failed; a
-	// [*PanicError] or [ErrGoexit] if it panicked; an error that matches
-	// [ErrStopped] if it was dropped.
+	// Err is nil if the job succeeded; what the handler returned, or what the
+	// backend has against its limits, if it failed; a [*PanicError] or [ErrGoexit]
+	// if it panicked; an error that matches [ErrStopped] if it was dropped.
 	Err error
 
 	// Started and Ended are when the handler was called, for the last time, and
-	// when it returned. Both are zero if it never was.
+	// when it returned. Both are zero if the job did not end by its handler.
 	Started, Ended time.Time
 }
 
 // Lateness returns how long after its slot the handler was called. It is never
-// negative, and zero if it never was.
+// negative, and zero if Started is.
 func (r Result[T]) Lateness() time.Duration {
 	if r.Started.IsZero() {
 		return 0

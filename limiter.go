@@ -18,7 +18,8 @@ import (
 //
 //   - Waits for one key end in the order in which they began.
 //   - A wait that is cancelled gives its slot to the next one in line, or back to
-//     the backend: it leaves no hole in the schedule.
+//     the backend if that is a [backend.Releaser]: it leaves no hole in the
+//     schedule, unless others of the backend were granted a later slot.
 //   - Keys are independent of each other.
 //
 // All methods are safe for concurrent use. Use [NewFreqLimit].
@@ -87,8 +88,8 @@ func (f *FreqLimit) Do(ctx context.Context, key string, fn func(context.Context)
 // cause and has used no slot. A slot that a failing backend may have charged
 // nevertheless is lost, not given out twice.
 func (f *FreqLimit) Wait(ctx context.Context, key string) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("dispatcher: wait: %w", err)
+	if ctx.Err() != nil {
+		return waitError(ctx)
 	}
 	w := &waiter{news: make(chan struct{}, 1)}
 	l, e := f.join(key, w)
@@ -116,9 +117,18 @@ func (f *FreqLimit) Wait(ctx context.Context, key string) error {
 		case <-w.news:
 		case <-ctx.Done():
 			f.cancel(ctx, key, l, e)
-			return fmt.Errorf("dispatcher: wait: %w", context.Cause(ctx))
+			return waitError(ctx)
 		}
 	}
+}
+
+// waitError is the error of a wait whose ctx has ended: it matches the error of
+// ctx and its cause.
+func waitError(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != ctx.Err() {
+		return fmt.Errorf("dispatcher: wait: %w: %w", ctx.Err(), cause)
+	}
+	return fmt.Errorf("dispatcher: wait: %w", ctx.Err())
 }
 
 // step is what a waiter has to do next.
@@ -241,8 +251,8 @@ func (f *FreqLimit) release(ctx context.Context, key string, slot time.Time) {
 	if f.releaser == nil {
 		return
 	}
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-	defer stop()
+	ctx, cancel := lastWords(ctx)
+	defer cancel()
 	// If it fails the slot is lost, as one is whose answer was lost.
 	_ = f.releaser.Release(ctx, f.limits(key), slot)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,6 +83,90 @@ func TestTrap11CancelAmongSeveralSlots(t *testing.T) {
 		cancel['d']()
 		q.want([]string{"a", "c", "e", "f", "g", "h"}, 0, 2*ms, 4*ms, 6*ms, 8*ms, 10*ms)
 	})
+}
+
+// Trap 11: when all leave who hold slots within one horizon, in whatever order,
+// the backend has them all back.
+func TestTrap11CancelAllWithinAHorizon(t *testing.T) {
+	for name, order := range map[string][]int{
+		"first to last": {1, 2, 3, 4, 5, 6, 7},
+		"last to first": {7, 6, 5, 4, 3, 2, 1},
+		"criss-cross":   {4, 1, 6, 2, 7, 5, 3},
+	} {
+		for _, together := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, "/together=", together), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					q := newQueue(t, inMemory(), perSecond(1000))
+					var cancels []func()
+					for i := range 8 {
+						cancels = append(cancels, q.join("key", named("", i)))
+					}
+					for _, i := range order {
+						cancels[i]()
+						if !together {
+							synctest.Wait()
+						}
+					}
+					q.want([]string{"0"}, 0)
+					cancels[0]()
+					wantNextSlot(t, q.Backend(), limit("key", perSecond(1000)), time.Millisecond)
+				})
+			})
+		}
+	}
+}
+
+// Trap 11: with answers that take unequally long, nobody is let through after
+// one that came later, even if a slot is passed on to one that is asking.
+func TestTrap11CancelWithUnequalLatencies(t *testing.T) {
+	const ms = time.Millisecond
+	for _, trips := range [][]time.Duration{
+		{0, 0, 20 * ms},
+		{0, 0, 20 * ms, 10 * ms, 0},
+		{0, 20 * ms, 0, 3 * ms},
+		{5 * ms, 0, 20 * ms, 0, 20 * ms},
+	} {
+		t.Run(fmt.Sprint(trips), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &uneven{giver: giver{remote{inner: inMemory()}}, trips: trips}
+				q := newQueue(t, b, perSecond(1000))
+				var cancels []func()
+				for i := range 5 {
+					cancels = append(cancels, q.join("key", named("", i)))
+				}
+				cancels[1]() // may be too late
+				q.wg.Wait()
+				names, at := q.passed()
+				last := time.Duration(0)
+				for _, name := range []string{"0", "2", "3", "4"} {
+					i := slices.Index(names, name)
+					if i < 0 || at[i] < last {
+						t.Fatalf("let through: %q at %v, want 0, 2, 3 and 4, none before one that came earlier", names, at)
+					}
+					last = at[i]
+				}
+			})
+		})
+	}
+}
+
+// uneven is a backend whose first answers take so long, and the others no time.
+type uneven struct {
+	giver
+	mu    sync.Mutex // guards trips
+	trips []time.Duration
+}
+
+func (u *uneven) Reserve(ctx context.Context, reqs []backend.Request, ds []backend.Decision) error {
+	u.mu.Lock()
+	trip := time.Duration(0)
+	if len(u.trips) > 0 {
+		trip, u.trips = u.trips[0], u.trips[1:]
+	}
+	u.mu.Unlock()
+	err := u.giver.Reserve(ctx, reqs, ds)
+	time.Sleep(trip)
+	return err
 }
 
 // Trap 11: a slot that can't be given back any more, since another limiter has a

@@ -197,9 +197,11 @@ func (l *loop[T]) wait(timer *time.Timer) {
 
 // stop drops what has not started and waits for what runs.
 func (l *loop[T]) stop() error {
+	ctx, cancel := lastWords(l.ctx)
+	defer cancel()
 	// The latest first: a limit takes back only its last slot.
 	for _, e := range slices.Backward(l.coming) {
-		l.release(l.ctx, e)
+		l.release(ctx, e)
 	}
 	for _, e := range l.coming {
 		l.drop(e)

@@ -54,6 +54,22 @@ func TestGuarantee4TakenSlotIsGivenBack(t *testing.T) {
 	})
 }
 
+// Guarantee 4: the same when several slots of one limit were taken ahead of time.
+func TestGuarantee4TakenSlotsAreGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := inMemory()
+		s := open(t, b, config{}, nil)
+		l := limit("key", perSecond(1000))
+		for range 10 {
+			s.submit("key", "job", l)
+		}
+		synctest.Wait()
+		s.cut()
+		s.wantStarts("job", 0)
+		wantNextSlot(t, b, l, time.Millisecond)
+	})
+}
+
 // Guarantee 4: the same if the context of Run ends between the taking of a slot
 // and the start, when a worker has the job already.
 func TestGuarantee4SlotIsGivenBackByTheWorker(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/freqlimit/dispatcher"
+	"github.com/freqlimit/dispatcher/backend"
 )
 
 // Guarantee 5: jobs of one key and one priority get their slots in the order of
@@ -79,8 +80,61 @@ func TestGuarantee5JobAheadHasALaterSlot(t *testing.T) {
 		s.wantStarts("2", 4*ms)
 		s.wantStarts("3", 4*ms)
 		s.wantStarts("4", 4*ms)
-		s.wantStarts("other", 10*ms)
+		s.wantStarts("other", 14*ms)
 	})
+}
+
+// Guarantee 5: a job that waits for the slot of the one ahead has that as its own
+// slot at all of its limits: nobody else gets there too soon after it.
+func TestGuarantee5WaitingForTheJobAheadChargesItsRealSlot(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		const ms = time.Millisecond
+		s := open(t, b, config{}, nil)
+		a, shared := limit("a", every(4*ms)), limit("shared", every(10*ms))
+		s.submit("key", "1", a)
+		s.submit("key", "2", a)
+		s.submit("key", "3", shared)
+		synctest.Wait()
+		s.submit("other", "other", shared)
+		s.drain() // checks the windows of each limit
+		ahead, behind := s.outcomeOf("2").Job.Slot(), s.outcomeOf("3").Job.Slot()
+		if behind.Before(ahead) {
+			t.Errorf("the slot of job 3 is %v before that of job 2", ahead.Sub(behind))
+		}
+		if d := s.outcomeOf("other").Job.Slot().Sub(behind).Abs(); d < 10*ms {
+			t.Errorf("two slots of a limit of one in 10ms are %v apart", d)
+		}
+	})
+}
+
+// Guarantee 5: two jobs that are both told to come back later, and so overlap,
+// run again in their order, ahead of those behind them.
+func TestGuarantee5RetriesKeepTheirOrder(t *testing.T) {
+	for _, told := range []struct {
+		name  string
+		takes map[string]time.Duration // by payload, at the first attempt
+	}{
+		{"first to last", map[string]time.Duration{"A": 150 * time.Millisecond, "B": 150 * time.Millisecond}},
+		{"last to first", map[string]time.Duration{"A": 180 * time.Millisecond, "B": 10 * time.Millisecond}},
+	} {
+		t.Run(told.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := open(t, inMemory(), config{Params: perSecond(10)}, func(_ context.Context, j job) error {
+					if takes, ok := told.takes[j.Payload]; ok && j.Attempt() == 1 {
+						time.Sleep(takes)
+						return dispatcher.RetryAfter(time.Second)
+					}
+					return nil
+				})
+				s.submit("key", "A")
+				s.submit("key", "B")
+				time.Sleep(190 * time.Millisecond) // both have been told
+				s.submit("key", "C")
+				s.drain()
+				s.wantOrder("A", "B", "A", "B", "C")
+			})
+		})
+	}
 }
 
 // Guarantee 5: with one worker the order can be seen.

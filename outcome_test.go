@@ -287,3 +287,41 @@ func TestResult(t *testing.T) {
 		}
 	})
 }
+
+// OnDone sees Stats in which each job is counted once, its own among those that
+// have ended.
+func TestStatsInOnDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s *stage
+		ended := uint64(0)
+		s = prepare(t, inMemory(), config{Workers: 1, OnDone: func(result) {
+			ended++
+			got := s.Stats()
+			done := got.Succeeded + got.Failed + got.Panicked + got.Dropped
+			if done != ended || uint64(got.Waiting+got.Running)+done != got.Submitted {
+				t.Errorf("Stats() in OnDone = %+v, want %d ended and all of %d counted once", got, ended, got.Submitted)
+			}
+		}}, func(_ context.Context, j job) error {
+			switch {
+			case j.Payload == "fails":
+				return errors.New("failed")
+			case j.Payload == "panics":
+				panic("panicked")
+			case j.Payload == "runs again" && j.Attempt() == 1:
+				return dispatcher.RetryAfter(time.Second)
+			}
+			return nil
+		})
+		for _, payload := range []string{"succeeds", "fails", "runs again", "panics"} {
+			s.submit(payload, payload)
+		}
+		s.submit("key", "first", limit("key", every(time.Hour)))
+		s.submit("key", "dropped", limit("key", every(time.Hour)))
+		s.run()
+		time.Sleep(time.Minute)
+		s.cut()
+		if ended != 6 {
+			t.Errorf("OnDone was called %d times, want 6", ended)
+		}
+	})
+}

@@ -209,16 +209,43 @@ func TestRefusalThatNamesNowIsNoLoopInProcess(t *testing.T) {
 	})
 }
 
+// A refusal that names no limit of the job is no reason to ask without pause.
+func TestRefusalWithABindingOutOfRangeIsNoLoop(t *testing.T) {
+	for _, binding := range []int{-1, 1, 7} {
+		t.Run(fmt.Sprint("binding=", binding), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const outage = 10 * time.Second
+				b := &refusing{Backend: inMemory(), until: time.Now().Add(outage), binding: binding, most: 1000}
+				s := open(t, b, config{}, nil)
+				s.submit("key", "job", limit("key", perSecond(1)))
+				s.submit("free", "free")
+				s.drain()
+				s.wantStarts("free", 0)
+				if b.refused > 20 {
+					t.Errorf("the backend was asked %d times in 10s, want once a second", b.refused)
+				}
+				if at := s.last(); at < outage || at > outage+time.Second {
+					t.Errorf("the job starts at %v, want within a second from %v on", at, outage)
+				}
+			})
+		})
+	}
+}
+
 // refusing is an in-process backend that refuses for a while, and names a slot
 // that it could have granted.
 type refusing struct {
 	*memory.Backend
-	until time.Time
+	until   time.Time
+	binding int
+	most    int // refusals, after which it gives in; 0: any number
+	refused int
 }
 
 func (r *refusing) Reserve(ctx context.Context, reqs []backend.Request, ds []backend.Decision) error {
-	if time.Now().Before(r.until) {
-		ds[0] = backend.Decision{Slot: time.Now(), Binding: 0}
+	if time.Now().Before(r.until) && (r.most == 0 || r.refused < r.most) {
+		r.refused++
+		ds[0] = backend.Decision{Slot: time.Now(), Binding: r.binding}
 		return nil
 	}
 	return r.Backend.Reserve(ctx, reqs, ds)

@@ -176,6 +176,50 @@ func TestDeferReachesOthers(t *testing.T) {
 	})
 }
 
+// A RetryAfter that comes while Run ends still defers the key for the others.
+func TestRetryAfterAtTheEndReachesOthers(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		first := open(t, b, config{Params: perSecond(1)}, func(ctx context.Context, _ job) error {
+			<-ctx.Done()
+			return dispatcher.RetryAfter(10 * time.Second)
+		})
+		second := open(t, b, config{Params: perSecond(1)}, nil)
+		first.submit("chat", "first")
+		time.Sleep(time.Second)
+		first.cut()
+		if r := first.outcomeOf("first"); r.Outcome != dispatcher.Dropped {
+			t.Errorf("outcome: %v, want %v", r.Outcome, dispatcher.Dropped)
+		}
+		second.submit("chat", "second")
+		second.drain()
+		second.wantNear("second", 11*time.Second)
+	})
+}
+
+// A job whose key is no limit of its own does not start before its deferral is
+// over either, also where slots are taken ahead of time.
+func TestRetryAfterOfAKeyThatIsNoLimit(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		s := open(t, b, config{Horizon: time.Second}, func(_ context.Context, j job) error {
+			if j.Payload == "told off" && j.Attempt() == 1 {
+				return dispatcher.RetryAfter(10 * time.Second)
+			}
+			return nil
+		})
+		shared := limit("bot", perSecond(30))
+		s.submit("chat", "told off", shared)
+		time.Sleep(5 * time.Second)
+		s.submit("chat", "behind it", shared)
+		s.submit("other", "other", shared)
+		s.drain()
+		s.wantNear("other", 5*time.Second)
+		again, behind := s.startsOf("told off")[1], s.startsOf("behind it")[0]
+		if again < 10*time.Second || again > 10100*time.Millisecond || behind < again {
+			t.Errorf("the deferred jobs start at %v and %v, want from 10s on, in this order", again, behind)
+		}
+	})
+}
+
 // A RetryAfter of nothing runs the job again at once, under its limits anew.
 func TestRetryAfterNothing(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {

@@ -105,6 +105,22 @@ func TestShutdownTwice(t *testing.T) {
 	})
 }
 
+// Shutdown after the end returns nil, even with a context that has ended.
+func TestShutdownAfterTheEndMindsNoContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{}, nil)
+		s.submit("key", "job")
+		s.drain()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 100 { // a select of two ends would pick either
+			if err := s.Shutdown(ctx); err != nil {
+				t.Fatalf("Shutdown() after the end = %v, want nil", err)
+			}
+		}
+	})
+}
+
 // Shutdown before Run: with nothing to do it returns at once, and so does the Run
 // that follows.
 func TestShutdownBeforeRun(t *testing.T) {

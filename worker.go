@@ -21,13 +21,20 @@ type finished[T any] struct {
 func (d *Dispatcher[T]) work(ctx context.Context, starts <-chan *entry[T]) {
 	for e := range starts {
 		if ctx.Err() != nil {
-			d.release(ctx, e)
-			e.job.slot = time.Time{}
-			d.finish(ctx, &Result[T]{Job: e.job, Outcome: Dropped, Err: stopped(ctx)}, &finished[T]{entry: e})
-			continue
+			d.skip(ctx, e)
+		} else {
+			d.do(ctx, e)
 		}
-		d.do(ctx, e)
 	}
+}
+
+// skip drops a job whose slot has come when Run's ctx has ended.
+func (d *Dispatcher[T]) skip(ctx context.Context, e *entry[T]) {
+	words, cancel := lastWords(ctx)
+	defer cancel()
+	d.release(words, e)
+	e.job.slot = time.Time{}
+	d.finish(ctx, &Result[T]{Job: e.job, Outcome: Dropped, Err: stopped(ctx)}, &finished[T]{entry: e})
 }
 
 // do runs one job and reports on it, whatever its handler does.
@@ -83,7 +90,7 @@ func (d *Dispatcher[T]) finish(ctx context.Context, r *Result[T], f *finished[T]
 		return
 	}
 	// Others that share the backend must hear of it even while this one stops.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	ctx, cancel := lastWords(ctx)
 	defer cancel()
 	var err error
 	if f.until, err = d.deferKey(ctx, r.Job.Key, f.delay); err != nil {

@@ -118,7 +118,7 @@ func (p FreqLimitParams) Tau() time.Duration {
 	return time.Duration(p.burst()-1) * p.Interval()
 }
 
-// Strict returns params with the same Burst and Period under which no half-open
+// Strict returns params with the same Burst (0 becomes 1) and Period under which no half-open
 // window of Period, wherever it begins, ever holds more than Limit events. Use
 // it for a server that counts events in a sliding window.
 //

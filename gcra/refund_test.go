@@ -1,6 +1,7 @@
 package gcra_test
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -133,4 +134,77 @@ func TestRefundKeepsWindows(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// Traps 11 and 13: with charges of any cost, and refunds of any slots held in any
+// order, the latest first among them, those still held obey the bound.
+func TestRefundInAnyOrderKeepsWindows(t *testing.T) {
+	type charge struct {
+		slot int64
+		cost int
+	}
+	for seed := range uint64(2000) {
+		random := rand.New(rand.NewPCG(11, seed))
+		p := gcra.FreqLimitParams{Limit: 1, Period: 10, Burst: 1 + random.IntN(4)}
+		var (
+			s    gcra.State
+			held []charge
+			now  int64
+		)
+		for range 25 {
+			now += int64(random.IntN(12))
+			s = s.Rebase(now, p)
+			if len(held) > 0 && random.IntN(2) == 0 {
+				i := len(held) - 1
+				if random.IntN(2) == 0 {
+					i = random.IntN(len(held))
+				}
+				after, ok := s.Refund(held[i].slot, p, held[i].cost)
+				if ok {
+					held = slices.Delete(held, i, i+1)
+				}
+				s = after
+				continue
+			}
+			c := charge{cost: 1 + random.IntN(p.Burst)}
+			if c.slot = s.Slot(now, p, c.cost); c.slot <= now+25 { // the horizon
+				s = s.Charge(c.slot, p, c.cost)
+				held = append(held, c)
+			}
+		}
+		var slots []int64
+		for _, c := range held {
+			slots = append(slots, slices.Repeat([]int64{c.slot}, c.cost)...)
+		}
+		if err := checkWindows(slots, p); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// Trap 11: slots that lie ahead, refunded from the last to the first, are all
+// given back: the key is as it was.
+func TestRefundOfAChain(t *testing.T) {
+	p := gcra.FreqLimitParams{Limit: 1000, Period: time.Second}
+	const now = int64(time.Hour)
+	start := busy(p, now, 1)
+	s := start
+	var slots []int64
+	for range 5 {
+		slot := s.Slot(now, p, 1)
+		s = s.Charge(slot, p, 1)
+		slots = append(slots, slot)
+	}
+	for i, slot := range slices.Backward(slots) {
+		var ok bool
+		if s, ok = s.Refund(slot, p, 1); !ok {
+			t.Fatalf("refund of slot %d of 5 = false, want true", i)
+		}
+		if got := s.Slot(now, p, 1); got != slot {
+			t.Errorf("the next slot after the refund of slot %d = %d, want %d again", i, got, slot)
+		}
+	}
+	if s.TAT != start.TAT {
+		t.Errorf("TAT after all refunds = %d, want %d as before", s.TAT, start.TAT)
+	}
 }

@@ -1,0 +1,33 @@
+package dispatcher
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+)
+
+// releaseTimeout bounds what the backend may take, after Run's or a waiter's
+// context has ended, to be told what others ought to know.
+const releaseTimeout = time.Second
+
+// lastWords returns a context for that.
+func lastWords(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+}
+
+// release gives back the slot of a job that will not start.
+func (d *Dispatcher[T]) release(ctx context.Context, e *entry[T]) {
+	d.giveBack(ctx, e.job.Limits, d.epoch.Add(time.Duration(e.slot)))
+}
+
+func (d *Dispatcher[T]) giveBack(ctx context.Context, limits []backend.Limit, slot time.Time) {
+	r, ok := d.backend.(backend.Releaser)
+	if !ok || len(limits) == 0 {
+		return
+	}
+	if err := r.Release(ctx, limits, slot); err != nil {
+		d.cfg.Logger.Warn("dispatcher: the backend did not take a slot back", slog.Any("error", err))
+	}
+}
