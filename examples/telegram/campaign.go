@@ -23,16 +23,17 @@ type campaign struct {
 
 	mu       sync.Mutex // guards what follows
 	report   report
+	failed   []int // by message: attempts that failed, answers of 429 aside
 	failures []failure
-	unsent   []int // indices of messages
+	unsent   []int // indices of the messages that were dropped
 	lateness []time.Duration
 	last     time.Time // the last outcome
 }
 
 // failure is a message that was given up.
 type failure struct {
-	chat string
-	err  error
+	index int
+	err   error
 }
 
 // run sends everything, or until ctx ends, and returns the account.
@@ -55,6 +56,7 @@ func (c *campaign) run(ctx context.Context) (report, error) {
 			return report{}, fmt.Errorf("message to %s: %w", m.ChatID, err)
 		}
 	}
+	c.failed = make([]int, len(c.messages)) // before Run
 	start := time.Now()
 	ran := make(chan error, 1)
 	go func() { ran <- d.Run(ctx) }() // until all is sent or ctx ends
@@ -72,8 +74,15 @@ func (c *campaign) send(ctx context.Context, job dispatcher.Job[int]) error {
 	late := time.Since(job.Slot())
 	c.mu.Lock()
 	c.lateness = append(c.lateness, late)
+	failed := c.failed[job.Payload]
 	c.mu.Unlock()
-	return c.sender.send(ctx, c.messages[job.Payload], job.Attempt())
+	err := c.sender.send(ctx, c.messages[job.Payload], failed)
+	if err != nil && !isTooMany(err) {
+		c.mu.Lock()
+		c.failed[job.Payload]++
+		c.mu.Unlock()
+	}
+	return err
 }
 
 // done is told the outcome of each message, once.
@@ -94,7 +103,7 @@ func (c *campaign) done(r dispatcher.Result[int]) {
 		c.report.blocked++
 	default:
 		c.report.failed++
-		c.failures = append(c.failures, failure{r.Job.Key, r.Err})
+		c.failures = append(c.failures, failure{r.Job.Payload, r.Err})
 	}
 }
 
@@ -111,12 +120,18 @@ func (c *campaign) account(start time.Time, stats dispatcher.Stats) report {
 	return r
 }
 
-// notSent returns what is left over, in the order in which it came.
-func (c *campaign) notSent() []message {
-	slices.Sort(c.unsent)
-	var left []message
-	for _, i := range c.unsent {
-		left = append(left, c.messages[i])
+// leftOver returns the messages that may still be sent, in the order in which
+// they came: those dropped and those given up, but not those whose user has blocked
+// the bot.
+func (c *campaign) leftOver() leftOver {
+	indices := slices.Clone(c.unsent)
+	for _, f := range c.failures {
+		indices = append(indices, f.index)
+	}
+	slices.Sort(indices)
+	left := leftOver{notSent: len(c.unsent), failed: len(c.failures)}
+	for _, i := range indices {
+		left.messages = append(left.messages, c.messages[i])
 	}
 	return left
 }
@@ -131,6 +146,6 @@ func (c *campaign) writeFailures(w io.Writer) {
 			fmt.Fprintf(w, "... and %d more\n", len(c.failures)-listed)
 			return
 		}
-		fmt.Fprintf(w, "failed: chat %s: %v\n", f.chat, f.err)
+		fmt.Fprintf(w, "failed: chat %s: %v\n", c.messages[f.index].ChatID, f.err)
 	}
 }

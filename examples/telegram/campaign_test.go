@@ -5,16 +5,21 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/freqlimit/dispatcher/backend/memory"
 	"github.com/freqlimit/dispatcher/examples/telegram/internal/botapi"
+	"github.com/go-telegram/bot"
 )
 
 // conduct runs a campaign against a server in virtual time.
@@ -22,7 +27,17 @@ func conduct(t *testing.T, ctx context.Context, messages []message, cfg botapi.C
 	t.Helper()
 	cfg.Record = true
 	server := botapi.New(cfg)
-	s, err := newSender(botapi.DefaultToken, "http://fake", server)
+	c, r := conductVia(t, ctx, messages, server)
+	if n := server.Stats().Hasty; n != 0 {
+		t.Errorf("%d messages came before the retry_after of their chat had passed", n)
+	}
+	return c, r, server
+}
+
+// conductVia is conduct for any client.
+func conductVia(t *testing.T, ctx context.Context, messages []message, client bot.HttpClient) (*campaign, report) {
+	t.Helper()
+	s, err := newSender(botapi.DefaultToken, "http://fake", client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,10 +56,74 @@ func conduct(t *testing.T, ctx context.Context, messages []message, cfg botapi.C
 	if n := r.unaccounted(); n != 0 {
 		t.Errorf("%d messages are unaccounted for", n)
 	}
-	if n := server.Stats().Hasty; n != 0 {
-		t.Errorf("%d messages came before the retry_after of their chat had passed", n)
+	return c, r
+}
+
+// scripted is a server that answers the first messages with these statuses, a 429
+// with a retry_after of 1 s, and then as it does.
+type scripted struct {
+	*botapi.Server
+	begin time.Time
+
+	mu       sync.Mutex // guards what follows
+	statuses []int
+	asked    []time.Duration // when each message came
+}
+
+func (s *scripted) Do(r *http.Request) (*http.Response, error) {
+	if !strings.HasSuffix(r.URL.Path, "/sendMessage") {
+		return s.Server.Do(r)
 	}
-	return c, r, server
+	s.mu.Lock()
+	s.asked = append(s.asked, time.Since(s.begin))
+	status := 0
+	if len(s.statuses) > 0 {
+		status, s.statuses = s.statuses[0], s.statuses[1:]
+	}
+	s.mu.Unlock()
+	if status == 0 {
+		return s.Server.Do(r)
+	}
+	io.Copy(io.Discard, r.Body) // the client writes it to a pipe
+	r.Body.Close()
+	body := fmt.Sprintf(`{"ok":false,"error_code":%d,"description":"scripted"}`, status)
+	if status == http.StatusTooManyRequests {
+		body = `{"ok":false,"error_code":429,"description":"scripted","parameters":{"retry_after":1}}`
+	}
+	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+// Answers of 429 are no attempts: neither do they use them up, nor make the time
+// longer until the next.
+func TestTooManyIsNoAttempt(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		statuses []int
+		sent     int
+		asked    []time.Duration // in seconds
+	}{
+		{"429 and then a failure", []int{429, 429, 429, 502}, 1, []time.Duration{0, 1, 2, 3, 4}},
+		{"in between failures", []int{502, 429, 429, 502, 429, 502}, 1, []time.Duration{0, 1, 2, 3, 5, 6, 10}},
+		{"one failure too many", []int{502, 429, 502, 429, 502, 429, 502}, 0, []time.Duration{0, 1, 2, 4, 5, 9, 10}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &scripted{Server: botapi.New(botapi.Config{}), begin: time.Now(), statuses: c.statuses}
+				_, r := conductVia(t, t.Context(), numbered("7", 1), s)
+				if r.sent != c.sent || r.failed != 1-c.sent {
+					t.Errorf("%d sent and %d failed, want %d and %d", r.sent, r.failed, c.sent, 1-c.sent)
+				}
+				for i, at := range s.asked {
+					if i < len(c.asked) && (at < c.asked[i]*time.Second || at > c.asked[i]*time.Second+time.Second) {
+						t.Errorf("attempt %d is at %v, want %ds or shortly after", i+1, at, c.asked[i])
+					}
+				}
+				if len(s.asked) != len(c.asked) {
+					t.Errorf("%d attempts, want %d", len(s.asked), len(c.asked))
+				}
+			})
+		})
+	}
 }
 
 // texts returns the texts that a server has accepted for a chat.
@@ -149,7 +228,7 @@ func TestStorm(t *testing.T) {
 func TestStoppedCampaign(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "unsent.jsonl")
 	var said bytes.Buffer
-	var rest []message
+	var rest leftOver
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 		defer stop()
@@ -158,19 +237,20 @@ func TestStoppedCampaign(t *testing.T) {
 		if r.notSent == 0 || r.sent == 0 || r.sent+r.notSent != 40 {
 			t.Errorf("%d sent and %d not, want some of both, 40 in all", r.sent, r.notSent)
 		}
-		rest = c.notSent()
+		rest = c.leftOver()
 	})
-	if err := writeUnsent(&said, rest, path); err != nil {
+	if err := rest.write(&said, path); err != nil {
 		t.Fatal(err)
 	}
 	again, err := loadMessages(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(again, rest) {
-		t.Errorf("read back %v, want %v", again, rest)
+	if !slices.Equal(again, rest.messages) {
+		t.Errorf("read back %v, want %v", again, rest.messages)
 	}
-	if want := fmt.Sprintf("\nnot sent: %d messages to 2 chats\n", len(rest)); !bytes.HasPrefix(said.Bytes(), []byte(want)) {
+	n := len(again)
+	if want := fmt.Sprintf("\nleft over: %d messages to 2 chats, %d not sent and 0 failed\n", n, n); !bytes.HasPrefix(said.Bytes(), []byte(want)) {
 		t.Errorf("said %q, want %q first", said.String(), want)
 	}
 }
@@ -186,6 +266,59 @@ func TestBrokenServer(t *testing.T) {
 		c.writeFailures(&said)
 		if !bytes.Contains(said.Bytes(), []byte("failed: chat 8: error response from telegram")) {
 			t.Errorf("writeFailures said %q", said.String())
+		}
+	})
+}
+
+// Every message of a campaign is sent, or blocked, or left over for the next: those
+// given up and those dropped alike.
+func TestEveryMessageIsAccountedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var messages []message
+		for i := range 40 {
+			messages = append(messages, numbered(strconv.Itoa(100+i), 10)...)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 9*time.Second)
+		defer stop()
+		c, r, server := conduct(t, ctx, messages, botapi.Config{
+			FailShare:  0.6,
+			Seed:       1,
+			Blocked:    func(chatID string) bool { return chatID == "103" },
+			MinLatency: 20 * time.Millisecond, MaxLatency: 60 * time.Millisecond,
+		})
+		if r.sent == 0 || r.blocked == 0 || r.failed == 0 || r.notSent == 0 {
+			t.Errorf("%d sent, %d blocked, %d failed, %d not sent, want some of each", r.sent, r.blocked, r.failed, r.notSent)
+		}
+		left := c.leftOver()
+		if left.failed != r.failed || left.notSent != r.notSent || len(left.messages) != r.failed+r.notSent {
+			t.Errorf("left over: %d messages, %d failed and %d not sent, want those of the report, %d and %d",
+				len(left.messages), left.failed, left.notSent, r.failed, r.notSent)
+		}
+		accounted := make(map[message]int)
+		for _, a := range server.Log() {
+			accounted[message{a.ChatID, a.Text}]++
+		}
+		last := -1
+		for _, m := range left.messages {
+			accounted[m]++
+			i := slices.Index(messages, m)
+			if i <= last {
+				t.Errorf("message %v is left over out of order", m)
+			}
+			last = i
+		}
+		missing := 0
+		for _, m := range messages {
+			switch accounted[m] {
+			case 0:
+				missing++ // blocked
+			case 1:
+			default:
+				t.Errorf("message %v is accounted for %d times", m, accounted[m])
+			}
+		}
+		if missing != r.blocked {
+			t.Errorf("%d messages are neither sent nor left over, want the %d blocked", missing, r.blocked)
 		}
 	})
 }
@@ -211,32 +344,94 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// The program as a user runs it, over real HTTP.
-func TestRunReal(t *testing.T) {
-	server := botapi.New(botapi.Config{})
-	url, err := server.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
+// perform runs the program as a user does, over real HTTP, and returns what it
+// says.
+func perform(t *testing.T, api http.Handler, args ...string) (said string, err error) {
+	t.Helper()
+	server := httptest.NewServer(api)
 	defer server.Close()
-	path := filepath.Join(t.TempDir(), "to.csv")
-	if err := os.WriteFile(path, []byte("chat_id,text\n1,hello\n2,\"hello, you\"\n-3,hi all\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	args := []string{"-token", botapi.DefaultToken, "-server", url, "-to", path}
-	if err := run(t.Context(), args, nil, out, out); err != nil {
+	err = run(t.Context(), append([]string{"-token", botapi.DefaultToken, "-server", server.URL}, args...), nil, out, out)
+	content, readErr := os.ReadFile(out.Name())
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
+	return string(content), err
+}
+
+// toFile makes a file to send, in a directory of its own that is made the
+// current one.
+func toFile(t *testing.T, name, content string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	said, err := os.ReadFile(out.Name())
+}
+
+func TestRunReal(t *testing.T) {
+	toFile(t, "to.csv", "chat_id,text\n1,hello\n2,\"hello, you\"\n-3,hi all\n")
+	server := botapi.New(botapi.Config{})
+	said, err := perform(t, server, "-to", "to.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if server.Stats().Accepted != 3 || !bytes.Contains(said, []byte("  sent                  3\n")) {
+	if server.Stats().Accepted != 3 || !strings.Contains(said, "  sent                  3\n") || strings.Contains(said, "left over") {
 		t.Errorf("the server accepted %d; said\n%s", server.Stats().Accepted, said)
+	}
+	if files, _ := filepath.Glob("*"); !slices.Equal(files, []string{"to.csv"}) {
+		t.Errorf("the files %q are there, want to.csv alone", files)
+	}
+}
+
+// A file of unsent messages that is there already stops the program before it has
+// sent anything.
+func TestRunRefusesToReplaceUnsent(t *testing.T) {
+	toFile(t, "to.csv", "chat_id,text\n1,hello\n")
+	if err := os.WriteFile("unsent.jsonl", []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := botapi.New(botapi.Config{})
+	_, err := perform(t, server, "-to", "to.csv")
+	if err == nil || !strings.HasPrefix(err.Error(), "unsent.jsonl exists") {
+		t.Errorf("run() = %v, want an error that names unsent.jsonl", err)
+	}
+	if content, err := os.ReadFile("unsent.jsonl"); err != nil || string(content) != "precious" || server.Stats().Accepted != 0 {
+		t.Errorf("unsent.jsonl holds %q, %v and %d were sent, want it as it was and none", content, err, server.Stats().Accepted)
+	}
+}
+
+// What fails is left over in the file, also when that is the one that is sent.
+// What is blocked is not.
+func TestRunLeavesFailed(t *testing.T) {
+	const bye = `{"chat_id":"2","text":"bye"}` + "\n"
+	toFile(t, "unsent.jsonl", `{"chat_id":"1","text":"hello"}`+"\n"+bye+`{"chat_id":"3","text":"hello"}`+"\n")
+	server := botapi.New(botapi.Config{Blocked: func(chatID string) bool { return chatID == "3" }})
+	refusing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if bytes.Contains(body, []byte("bye")) {
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, `{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}`)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		server.ServeHTTP(w, r)
+	})
+	said, err := perform(t, refusing, "-to", "unsent.jsonl")
+	if err == nil || err.Error() != "1 messages failed" {
+		t.Errorf("run() = %v, want that 1 message failed", err)
+	}
+	if want := "left over: 1 messages to 1 chats, 0 not sent and 1 failed\n"; !strings.Contains(said, want) {
+		t.Errorf("said\n%s\nwant %q in it", said, want)
+	}
+	if left, err := os.ReadFile("unsent.jsonl"); err != nil || string(left) != bye {
+		t.Errorf("unsent.jsonl holds %q, %v, want %q", left, err, bye)
 	}
 }

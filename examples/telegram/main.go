@@ -10,8 +10,8 @@
 //
 //	TELEGRAM_TOKEN=... go run ./examples/telegram -to messages.jsonl
 //
-// Ctrl-C stops it cleanly: messages on their way are finished, and those not
-// sent are written to a file to go on with.
+// Ctrl-C stops it cleanly: messages on their way are finished. Those not sent,
+// and those given up, are written to a file to go on with.
 package main
 
 import (
@@ -68,6 +68,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr *os
 	if err != nil {
 		return err
 	}
+	if err := checkUnsent(o.unsent, o.to); err != nil {
+		return err
+	}
 	messages, err := o.messages(stdin)
 	if err != nil {
 		return err
@@ -103,13 +106,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr *os
 		return err
 	}
 	c.writeFailures(stdout)
-	if left := c.notSent(); len(left) > 0 {
-		if err := writeUnsent(stdout, left, o.unsent); err != nil {
-			return err
-		}
-		return errStopped
+	if err := c.leftOver().write(stdout, o.unsent); err != nil {
+		return err
 	}
-	if r.failed > 0 {
+	switch {
+	case r.notSent > 0:
+		return errStopped
+	case r.failed > 0:
 		return fmt.Errorf("%d messages failed", r.failed)
 	}
 	return nil
@@ -125,7 +128,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		"the `file` of messages: .csv with a header chat_id,text, or .jsonl; - for JSON Lines on standard input")
 	flags.StringVar(&o.server, "server", "", "the `URL` of the Bot API server; defaults to Telegram's")
 	flags.StringVar(&o.unsent, "unsent", "",
-		"the `file` for what was not sent when it is stopped; defaults to unsent.jsonl if -to is given")
+		"the `file` for what was not sent or failed, .jsonl; it must not exist, unless it is that of -to;\n"+
+			"defaults to unsent.jsonl if -to is given")
 	flags.IntVar(&o.workers, "workers", 32, "how many messages may be on their way at once")
 	if err := flags.Parse(args); err != nil {
 		return o, usageError{err}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -50,9 +51,10 @@ func newClient(workers int) *http.Client {
 	return &http.Client{Transport: transport, Timeout: requestTimeout}
 }
 
-// send sends one message. It finishes what it has begun even when ctx ends, so
-// that no message is sent and not counted.
-func (s *sender) send(ctx context.Context, m message, attempt int) error {
+// send sends one message, after failed attempts that the server did not answer
+// with 429. It finishes what it has begun even when ctx ends, so that no message
+// is sent and not counted. Its error wraps the bot's.
+func (s *sender) send(ctx context.Context, m message, failed int) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 	defer stop()
 	_, err := s.bot.SendMessage(ctx, &bot.SendMessageParams{
@@ -65,12 +67,17 @@ func (s *sender) send(ctx context.Context, m message, attempt int) error {
 	case isTooMany(err):
 		s.tooMany.Add(1)
 		tooMany, _ := errors.AsType[*bot.TooManyRequestsError](err)
-		return dispatcher.RetryAfter(time.Duration(max(tooMany.RetryAfter, 1)) * time.Second)
-	case isFinal(err) || attempt >= maxAttempts:
+		return again(err, time.Duration(max(tooMany.RetryAfter, 1))*time.Second)
+	case isFinal(err) || failed+1 >= maxAttempts:
 		return err
 	default:
-		return dispatcher.RetryAfter(time.Second << (attempt - 1))
+		return again(err, time.Second<<failed)
 	}
+}
+
+// again has a message that failed with err sent once more, after d.
+func again(err error, d time.Duration) error {
+	return fmt.Errorf("%w: %w", err, dispatcher.RetryAfter(d))
 }
 
 func isTooMany(err error) bool {
