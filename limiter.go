@@ -40,6 +40,9 @@ type line struct {
 	waiters list.List     // of *waiter
 	counter *list.Element // nil if all hold slots
 	asking  bool          // the backend is being asked: answers must come in order
+
+	spares    []time.Time // slots to give back to the backend, the latest first
+	releasing bool        // somebody does: it takes back the last one only
 }
 
 type waiter struct {
@@ -194,16 +197,13 @@ func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) err
 		f.mu.Unlock()
 		return err
 	}
-	kept := true
 	if d.Granted {
-		kept = l.give(d.Slot)
+		l.give(d.Slot)
 	} else {
 		w.again = d.Slot
 	}
 	f.mu.Unlock()
-	if !kept {
-		f.release(ctx, key, d.Slot)
-	}
+	f.release(ctx, key, l)
 	return nil
 }
 
@@ -219,23 +219,20 @@ func (f *FreqLimit) leave(key string, l *line, e *list.Element) {
 // backend.
 func (f *FreqLimit) cancel(ctx context.Context, key string, l *line, e *list.Element) {
 	f.mu.Lock()
-	w := e.Value.(*waiter)
-	spare, kept := w.slot, true
+	spare := e.Value.(*waiter).slot
 	if !spare.IsZero() {
 		for next := e.Next(); next != nil && next != l.counter; next = next.Next() {
 			n := next.Value.(*waiter)
 			n.slot, spare = spare, n.slot
 			n.tell()
 		}
-		kept = l.give(spare)
+		l.give(spare)
 	} else if l.counter == e {
 		l.next()
 	}
 	f.remove(key, l, e)
 	f.mu.Unlock()
-	if !kept {
-		f.release(ctx, key, spare)
-	}
+	f.release(ctx, key, l)
 }
 
 // remove requires that mu is held.
@@ -246,8 +243,26 @@ func (f *FreqLimit) remove(key string, l *line, e *list.Element) {
 	}
 }
 
-// release gives a slot back to the backend.
-func (f *FreqLimit) release(ctx context.Context, key string, slot time.Time) {
+// release gives the spare slots of a line back to the backend, in their order,
+// unless somebody is at it.
+func (f *FreqLimit) release(ctx context.Context, key string, l *line) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l.releasing {
+		return
+	}
+	l.releasing = true
+	for len(l.spares) > 0 {
+		slot := l.spares[0]
+		l.spares = l.spares[1:]
+		f.mu.Unlock()
+		f.giveBack(ctx, key, slot)
+		f.mu.Lock()
+	}
+	l.releasing = false
+}
+
+func (f *FreqLimit) giveBack(ctx context.Context, key string, slot time.Time) {
 	if f.releaser == nil {
 		return
 	}
@@ -261,17 +276,17 @@ func (f *FreqLimit) limits(key string) []Limit {
 	return []Limit{{Key: key, Params: f.params}}
 }
 
-// give gives a slot to the waiter at the counter and reports whether there is
-// one. FreqLimit.mu is held.
-func (l *line) give(slot time.Time) bool {
+// give gives a slot to the waiter at the counter, or makes it a spare one if
+// there is none. FreqLimit.mu is held.
+func (l *line) give(slot time.Time) {
 	if l.counter == nil {
-		return false
+		l.spares = append(l.spares, slot)
+		return
 	}
 	w := l.counter.Value.(*waiter)
 	w.slot = slot
 	w.tell()
 	l.next()
-	return true
 }
 
 // next calls the next waiter to the counter. FreqLimit.mu is held.
