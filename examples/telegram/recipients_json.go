@@ -12,7 +12,7 @@ import (
 )
 
 // maxLine is longer than any line with a text that Telegram takes: 4096
-// characters, each written as \uXXXX, with as much again for other fields.
+// characters, each written as a six-byte escape, with as much again for other fields.
 const maxLine = 1 << 20
 
 // readJSONLines reads one JSON object a line, as in
