@@ -59,23 +59,21 @@ func (s State) Refund(slot int64, p FreqLimitParams, cost int) (State, bool) {
 
 // Rebase returns the state as the given params see it when others charged it.
 // Debt that lies ahead of now and of the last slot given out is counted in
-// events and measured in the new interval, at most a full burst of it. So a
-// limit that is raised lets events through at the new pace at once, and one
-// that is lowered has no burst to give that was used up before.
+// events and measured in the new interval. So a limit that is raised lets events
+// through at the new pace at once, and one that is lowered pays for the burst
+// that was used up before. No debt is forgiven, lest users of one key whose
+// params differ wipe out each other's.
 //
 // Without it a TAT is an instant, whoever put it there: that is how
 // aiofreqlimit treats a key that is used with two sets of params.
 func (s State) Rebase(now int64, p FreqLimitParams) State {
 	interval := int64(p.Interval())
-	if s.Interval == 0 {
+	if s.Interval == 0 || s.Interval == interval {
 		return s
 	}
-	base := max(now, s.Last)
-	full := int64(p.burst()) * interval
-	if s.Interval != interval && s.TAT > base {
-		s.TAT = base + scale(s.TAT-base, interval, s.Interval, full)
+	if base := max(now, s.Last); s.TAT > base {
+		s.TAT = base + scale(s.TAT-base, interval, s.Interval, int64(MaxSpan))
 	}
-	s.TAT = min(s.TAT, base+full)
 	s.Interval = interval
 	return s
 }
