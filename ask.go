@@ -9,36 +9,45 @@ import (
 	"github.com/freqlimit/dispatcher/internal/schedule"
 )
 
-// After an error the backend is asked again after a time that doubles from
-// firstRetry to lastRetry, less a random part of up to a half.
-const (
-	firstRetry = 10 * time.Millisecond
-	lastRetry  = time.Second
-)
-
 // asker asks the backend for the loop, whose goroutine alone uses it: one job at
-// a time and at once if the backend is in this process, else for batches, of
-// which one is on its way at a time.
+// a time and at once if the backend is in this process, else for batches, which
+// fly while the loop goes on.
 type asker[T any] struct {
 	loop      *loop[T]
 	inProcess bool
+	horizon   time.Duration // of the requests
 
 	limits    []backend.Limit // scratch of askNow
 	requests  [1]backend.Request
 	decisions [1]backend.Decision
 
 	next   *batch[T] // being collected
-	asking bool      // a batch is on its way
+	flying int       // batches on their way
+	trip   roundTrip // how long they take, if Config.Horizon does not say
 
-	failures int // batches that failed in a row
+	failures int   // in a row
+	someAt   int64 // when a part of the backend was last reported to fail
 }
 
-// batch is the requests for some jobs and the answers to them.
-type batch[T any] struct {
-	entries   []*entry[T]
-	requests  []backend.Request
-	decisions []backend.Decision
-	err       error
+func newAsker[T any](l *loop[T]) asker[T] {
+	_, inProcess := l.backend.(backend.InProcess)
+	a := asker[T]{loop: l, inProcess: inProcess, horizon: l.cfg.Horizon}
+	if a.horizon == 0 {
+		a.horizon = DefaultHorizon
+		if !inProcess {
+			a.horizon = a.trip.horizon()
+		}
+	}
+	return a
+}
+
+// lead is how long before a slot the backend is asked for it. One that takes a
+// round trip is asked early, for all slots up to the horizon at once.
+func (a *asker[T]) lead() time.Duration {
+	if a.inProcess {
+		return a.horizon
+	}
+	return max(a.horizon/2, 1)
 }
 
 // ask asks for a job that the scheduler has taken.
@@ -50,14 +59,17 @@ func (a *asker[T]) ask(now int64, e *entry[T]) {
 	if a.next == nil {
 		a.next = &batch[T]{}
 	}
-	a.next.entries = append(a.next.entries, e)
-	a.next.requests = append(a.next.requests, a.request(now, e, nil))
+	a.next.add(e, a.request(now, e, nil))
 }
 
 // request makes the request for a job, with its limits in the given memory.
 func (a *asker[T]) request(now int64, e *entry[T], limits []backend.Limit) backend.Request {
 	l := a.loop
-	r := backend.Request{Limits: l.sched.Request(&e.sched, limits), Horizon: l.cfg.Horizon}
+	r := backend.Request{
+		Limits:  l.sched.Request(&e.sched, limits),
+		Horizon: a.horizon,
+		InTurn:  !a.inProcess,
+	}
 	if at := l.sched.NotBefore(&e.sched); at > now {
 		r.NotBefore = l.epoch.Add(time.Duration(at))
 	}
@@ -73,53 +85,15 @@ func (a *asker[T]) askNow(now int64, e *entry[T]) {
 	a.tell(now, e, &a.decisions[0], err)
 }
 
-// flush sends the batch on its way, unless another is.
-func (a *asker[T]) flush() {
-	if a.asking || a.next == nil {
-		return
-	}
-	b := a.next
-	a.next, a.asking = nil, true
-	b.decisions = make([]backend.Decision, len(b.requests))
-	l := a.loop
-	l.group.Go(func() error {
-		b.err = l.backend.Reserve(l.ctx, b.requests, b.decisions)
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.inbox.answered = b
-		l.signal()
-		return nil
-	})
-}
-
-// answered is called when a batch is back.
-func (a *asker[T]) answered(now int64, b *batch[T]) {
-	a.asking = false
-	a.note(b.err)
-	for i, e := range b.entries {
-		a.tell(now, e, &b.decisions[i], b.err)
-	}
-}
-
-// note keeps count of failures.
-func (a *asker[T]) note(err error) {
-	switch {
-	case err != nil:
-		if a.failures++; a.failures == 1 && a.loop.ctx.Err() == nil {
-			a.loop.cfg.Logger.Warn("dispatcher: the backend fails, jobs wait", slog.Any("error", err))
-		}
-	case a.failures > 0:
-		a.loop.cfg.Logger.Info("dispatcher: the backend is back", slog.Int("failures", a.failures))
-		a.failures = 0
-	}
-}
-
 // tell tells the scheduler what the backend said of a job.
 func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) {
 	l := a.loop
 	switch {
 	case err != nil:
 		l.sched.Failed(now, &e.sched, now+int64(a.backoff()))
+	case d.Err != nil && d.Undecided:
+		// What keeps this request from being decided need not keep others.
+		l.sched.Refused(now, &e.sched, schedule.Refusal{Until: now + int64(jittered(lastRetry)), Deferred: true})
 	case d.Err != nil:
 		l.sched.Rejected(now, &e.sched)
 		l.waiting.Add(-1)
@@ -127,21 +101,40 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 	case d.Granted:
 		slot := int64(d.Slot.Sub(l.epoch))
 		l.sched.Granted(now, &e.sched, slot)
-		l.accept(e, slot)
+		l.accept(e, slot, d.Stamp)
 	case d.Binding < 0 || d.Binding >= len(e.job.Limits):
 		// A refusal that no limit explains would be asked for again at once.
-		l.sched.Failed(now, &e.sched, now+int64(lastRetry))
+		l.sched.Failed(now, &e.sched, now+int64(time.Second))
 	default:
-		// A backend that names a slot within the horizon could have granted it:
-		// to ask again at once would be a loop without end.
-		soonest := now + int64(l.cfg.Horizon) + 1
-		l.sched.Refused(now, &e.sched, schedule.Refusal{
+		r := schedule.Refusal{
 			Binding:  d.Binding,
-			Until:    max(int64(d.Slot.Sub(l.epoch)), soonest),
+			Until:    max(int64(d.Slot.Sub(l.epoch)), now+int64(a.respite())),
 			Deferred: d.Deferred,
-		})
+		}
+		if !d.Turn.IsZero() {
+			r.Turn = int64(d.Turn.Sub(l.epoch))
+		}
+		l.sched.Refused(now, &e.sched, r)
 	}
 }
+
+// respite is before when a slot that was refused is not asked for again. A
+// backend that names a slot within the horizon could have granted it: to ask
+// again at once would be a loop without end. In the time of a round trip the
+// slot may have come nearer.
+func (a *asker[T]) respite() time.Duration {
+	if a.inProcess {
+		return a.horizon + 1
+	}
+	return a.lead() + 2*time.Millisecond
+}
+
+// After an error the backend is asked again after a time that doubles from
+// firstRetry to lastRetry, less a random part of up to a half.
+const (
+	firstRetry = 10 * time.Millisecond
+	lastRetry  = 500 * time.Millisecond
+)
 
 // backoff is how long to leave a backend alone that has failed.
 func (a *asker[T]) backoff() time.Duration {
@@ -149,17 +142,43 @@ func (a *asker[T]) backoff() time.Duration {
 	if shift := a.failures - 1; shift < 10 {
 		delay = min(firstRetry<<shift, lastRetry)
 	}
-	return delay - rand.N(delay/2)
+	return jittered(delay)
 }
 
-// discard gives back what a batch was granted that came too late.
-func (a *asker[T]) discard(b *batch[T]) {
-	a.asking = false
-	ctx, cancel := lastWords(a.loop.ctx)
-	defer cancel()
-	for i := range b.entries {
-		if d := &b.decisions[i]; b.err == nil && d.Granted {
-			a.loop.giveBack(ctx, b.requests[i].Limits, d.Slot)
+func jittered(d time.Duration) time.Duration { return d - rand.N(d/2) }
+
+// note keeps count of failures, and makes known when they begin and end.
+func (a *asker[T]) note(err error) {
+	l := a.loop
+	switch {
+	case err != nil:
+		a.failures++
+		if a.failures > 1 || l.ctx.Err() != nil {
+			return
 		}
+		l.away.Store(&Away{Since: time.Now(), Err: err})
+		l.cfg.Logger.Warn("dispatcher: the backend fails, jobs wait", slog.Any("error", err))
+	case a.failures == 0:
+		return
+	default:
+		l.away.Store(nil)
+		l.cfg.Logger.Info("dispatcher: the backend is back", slog.Int("failures", a.failures))
+		a.failures = 0
 	}
+	if l.cfg.OnBackend != nil {
+		l.apart(func() {
+			defer l.logPanic("OnBackend")
+			l.cfg.OnBackend(err)
+		})
+	}
+}
+
+// noteSome logs, once a minute, that a part of the backend fails: jobs that are
+// under limits which it keeps wait, others go on.
+func (a *asker[T]) noteSome(now int64, err error) {
+	if err == nil || a.someAt > 0 && now-a.someAt < int64(time.Minute) {
+		return
+	}
+	a.someAt = now
+	a.loop.cfg.Logger.Warn("dispatcher: a part of the backend fails, jobs wait for it", slog.Any("error", err))
 }

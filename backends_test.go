@@ -71,9 +71,9 @@ func (r *remote) travel(ctx context.Context) error {
 // giver is a remote backend that takes slots back.
 type giver struct{ remote }
 
-func (g *giver) Release(ctx context.Context, limits []backend.Limit, slot time.Time) error {
+func (g *giver) Release(ctx context.Context, limits []backend.Limit, stamp int64) error {
 	if err := g.travel(ctx); err != nil {
 		return err
 	}
-	return g.inner.Release(ctx, limits, slot)
+	return g.inner.Release(ctx, limits, stamp)
 }

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -70,9 +71,14 @@ type Config[T any] struct {
 
 	// Horizon is how far ahead of time a slot may be taken, and a worker set
 	// aside for it: a timer that is late by less, or a backend that takes less to
-	// answer, costs a limit nothing of its rate. It should be above the round
-	// trip to the backend, of which one is on its way at a time. From 1ns to 1s.
-	// Defaults to 5ms.
+	// answer, costs a limit nothing of its rate. From 1ns to 1s.
+	//
+	// A backend in another process is asked for a slot when it is half of that
+	// ahead, and so for all that come in the other half at once.
+	//
+	// Defaults to 5ms for a backend in this process. For others it follows the
+	// round trips, as they are measured: four times the mean and eight times
+	// the mean deviation, but from 40ms to 1s.
 	Horizon time.Duration
 
 	// OnDone is called once for each accepted job, when its outcome is known: by
@@ -83,29 +89,32 @@ type Config[T any] struct {
 	// it panics, that is logged. Defaults to nothing.
 	OnDone func(Result[T])
 
+	// OnBackend is called with an error when the backend begins to fail, so that
+	// jobs wait, and with nil when it answers again: see also [Stats]. It is
+	// called while the scheduling waits, so it must be quick. If it panics, that
+	// is logged. Defaults to nothing.
+	OnBackend func(error)
+
 	// Logger gets a line for each job that failed or panicked, and for a backend
 	// that is away and comes back. Defaults to none.
 	Logger *slog.Logger
 }
 
 // withDefaults returns the config as it will be used, or a [*ConfigError].
-func (c Config[T]) withDefaults() (Config[T], error) {
+func (c Config[T]) withDefaults(b backend.Backend) (Config[T], error) {
 	if c.Workers == 0 {
 		c.Workers = DefaultWorkers
 	}
 	if c.Capacity == 0 {
 		c.Capacity = DefaultCapacity
 	}
-	if c.Horizon == 0 {
-		c.Horizon = DefaultHorizon
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return c, c.validate()
+	return c, c.validate(b)
 }
 
-func (c Config[T]) validate() error {
+func (c Config[T]) validate(b backend.Backend) error {
 	switch {
 	case c.Workers < 0:
 		return &ConfigError{Field: "Workers", Value: c.Workers, Reason: "must not be negative"}
@@ -120,15 +129,15 @@ func (c Config[T]) validate() error {
 	case c.Limits != nil:
 		return &ConfigError{Field: "Params", Value: c.Params, Reason: "must not be set beside Limits"}
 	}
-	if err := c.Params.Validate(); err != nil {
+	if err := cmp.Or(c.Params.Validate(), backend.Check(b, []Limit{{Params: c.Params}})); err != nil {
 		return &ConfigError{Field: "Params", Value: c.Params, Reason: err.Error(), Err: err}
 	}
 	return nil
 }
 
 // limitsOf returns the limits of a job.
-func (c *Config[T]) limitsOf(job *Job[T]) ([]Limit, error) {
-	limits := job.Limits
+func (d *Dispatcher[T]) limitsOf(job *Job[T]) ([]Limit, error) {
+	limits, c := job.Limits, &d.cfg
 	switch {
 	case limits != nil:
 	case c.Limits != nil:
@@ -137,10 +146,10 @@ func (c *Config[T]) limitsOf(job *Job[T]) ([]Limit, error) {
 			return nil, err
 		}
 	case c.Params != gcra.FreqLimitParams{}:
-		// Validated by New.
+		// Checked by New.
 		return []Limit{{Key: job.Key, Params: c.Params}}, nil
 	}
-	return limits, backend.Validate(limits)
+	return limits, backend.Check(d.backend, limits)
 }
 
 func (c *Config[T]) callLimits(job *Job[T]) (limits []Limit, err error) {

@@ -25,6 +25,7 @@ type Dispatcher[T any] struct {
 	running atomic.Int64
 	workers atomic.Int64
 	counts  counts
+	away    atomic.Pointer[Away] // nil while the backend answers
 
 	wake chan struct{} // holds a token while there is news in the inbox
 	done chan struct{} // closed when Run has returned
@@ -40,7 +41,7 @@ type inbox[T any] struct {
 	submitted []*entry[T]
 	deferred  []deferral
 	finished  []finished[T]
-	answered  *batch[T]
+	answered  []*batch[T]
 }
 
 type deferral struct {
@@ -60,7 +61,7 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 	if handler == nil {
 		return nil, &ConfigError{Field: "handler", Value: "nil", Reason: "must be given"}
 	}
-	cfg, err := cfg.withDefaults()
+	cfg, err := cfg.withDefaults(b)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,7 @@ func (d *Dispatcher[T]) SubmitJob(ctx context.Context, job Job[T]) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("dispatcher: submit: %w", err)
 	}
-	limits, err := d.cfg.limitsOf(&job)
+	limits, err := d.limitsOf(&job)
 	if err != nil {
 		return fmt.Errorf("dispatcher: submit: %w", err)
 	}

@@ -17,7 +17,7 @@
 // A job is a payload with a key and the limits that it is under. A [Limit] is a
 // key with params, [gcra.FreqLimitParams], and a cost. A slot is the instant from
 // which a job may start. A [backend.Backend] keeps the limits: package memory in
-// this process, or one of your own.
+// this process, package goredis in Redis for a fleet, or one of your own.
 //
 // # Guarantees
 //
@@ -39,13 +39,17 @@
 // Less formally: what can start, starts, on time; what can't, waits and costs
 // only its memory; and nobody else waits for it.
 //
-// Three things qualify this. A worker that has been set aside for a slot, at most
+// Four things qualify this. A worker that has been set aside for a slot, at most
 // Config.Horizon ahead, is not free. And a job that others have kept from its
 // limits for several times their interval claims its slot: others then may take
 // those limits only if that does not put it off. Without that, a job under two
 // busy limits might never find both open. And a slot that was taken, at most
 // Config.Horizon ahead, by a job that then does not run is given back only if no
 // later one has been given out, and if the backend is a [backend.Releaser].
+// And where processes share a busy limit through a backend, each asks for it in
+// its turn, a few horizons after the one before: claims hold inside a process
+// only, a job may wait for its process's turn, and if an answer is lost or a
+// process dies, up to a horizon of slots goes with it.
 //
 // # Limits
 //

@@ -10,6 +10,7 @@ import (
 type entry[T any] struct {
 	sched schedule.Job // its Slot is when to start
 	slot  int64        // what its limits were charged for: then, or before
+	stamp int64        // that by the backend's clock
 	job   Job[T]
 	ctx   context.Context // that of Submit, for its values
 }

@@ -101,7 +101,7 @@ func (e *ShutdownError) Unwrap() error { return e.Err }
 // Retry-After". The job goes back to the front of its key, so that nothing
 // overtakes it there, and its key is deferred for d: no job of the key starts
 // before, and no job that is under a limit with that key; through a shared
-// backend that holds for other processes too. A deferral only extends. Other
+// backend that holds for the jobs of other processes that are under such a limit. A deferral only extends. Other
 // keys are not held up. While it waits, the job holds no worker.
 //
 // A handler may wrap the error to say more. It is for the handler to give up in

@@ -19,7 +19,8 @@ import (
 //   - Waits for one key end in the order in which they began.
 //   - A wait that is cancelled gives its slot to the next one in line, or back to
 //     the backend if that is a [backend.Releaser]: it leaves no hole in the
-//     schedule, unless others of the backend were granted a later slot.
+//     schedule, unless others of the backend were granted a later slot, or the
+//     backend is in another process and was just being asked.
 //   - Keys are independent of each other.
 //
 // All methods are safe for concurrent use. Use [NewFreqLimit].
@@ -27,10 +28,11 @@ type FreqLimit struct {
 	backend  backend.Backend
 	releaser backend.Releaser // nil if the backend is none
 	params   gcra.FreqLimitParams
-	horizon  time.Duration
+	remote   bool // the backend is in another process
 
 	mu   sync.Mutex // guards what follows, and the lines and waiters in it
 	keys map[string]*line
+	trip roundTrip // to a remote backend
 }
 
 // line is those who wait for a key, first come first. The front ones hold a slot
@@ -41,14 +43,19 @@ type line struct {
 	counter *list.Element // nil if all hold slots
 	asking  bool          // the backend is being asked: answers must come in order
 
-	spares    []time.Time // slots to give back to the backend, the latest first
-	releasing bool        // somebody does: it takes back the last one only
+	spares    []slot // to give back to the backend, the latest first
+	releasing bool   // somebody does: it takes back the last one only
 }
 
 type waiter struct {
-	slot  time.Time     // zero: none
+	slot  slot          // its at is zero: none
 	again time.Time     // at the counter: when to ask
 	news  chan struct{} // holds a token if the waiter has to look again
+}
+
+type slot struct {
+	at    time.Time
+	stamp int64 // by the backend's clock
 }
 
 // NewFreqLimit returns a limiter of params for every key, kept by b.
@@ -58,15 +65,28 @@ func NewFreqLimit(b backend.Backend, params gcra.FreqLimitParams) (*FreqLimit, e
 	if b == nil {
 		return nil, &ConfigError{Field: "backend", Value: b, Reason: "must be given, for example memory.New(memory.Config{})"}
 	}
-	if err := params.Validate(); err != nil {
+	if err := cmp.Or(params.Validate(), backend.Check(b, []Limit{{Params: params}})); err != nil {
 		return nil, &ConfigError{Field: "params", Value: params, Reason: err.Error(), Err: err}
 	}
 	f := &FreqLimit{backend: b, params: params, keys: make(map[string]*line)}
-	if r, ok := b.(backend.Releaser); ok {
-		// A slot taken ahead of time can be given back.
-		f.releaser, f.horizon = r, DefaultHorizon
-	}
+	f.releaser, _ = b.(backend.Releaser)
+	_, inProcess := b.(backend.InProcess)
+	f.remote = !inProcess
 	return f, nil
+}
+
+// reach returns how far ahead a slot may be taken, and how long before it the
+// backend is asked. It requires that mu is held.
+func (f *FreqLimit) reach() (horizon, lead time.Duration) {
+	switch {
+	case f.releaser == nil:
+		return 0, 0 // a slot taken ahead of time could not be given back
+	case f.remote:
+		horizon = f.trip.horizon()
+		return horizon, horizon / 2
+	default:
+		return DefaultHorizon, DefaultHorizon
+	}
 }
 
 // Params returns the limit of every key.
@@ -150,14 +170,15 @@ func (f *FreqLimit) look(l *line, e *list.Element) (do step, at time.Time) {
 	w := e.Value.(*waiter)
 	now := time.Now()
 	switch {
-	case !w.slot.IsZero() && !now.Before(w.slot):
+	case !w.slot.at.IsZero() && !now.Before(w.slot.at):
 		return goOn, at
-	case !w.slot.IsZero():
-		return waitUntil, w.slot
+	case !w.slot.at.IsZero():
+		return waitUntil, w.slot.at
 	case e != l.counter || l.asking:
 		return waitNews, at
 	}
-	if at = w.again.Add(-f.horizon); now.Before(at) {
+	_, lead := f.reach()
+	if at = w.again.Add(-lead); now.Before(at) {
 		return waitUntil, at
 	}
 	l.asking = true
@@ -183,12 +204,20 @@ func (f *FreqLimit) join(key string, w *waiter) (*line, *list.Element) {
 // ask asks the backend for the line's next slot, on behalf of the waiter at the
 // counter.
 func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) error {
-	request := [1]backend.Request{{Limits: f.limits(key), Horizon: f.horizon}}
+	f.mu.Lock()
+	horizon, lead := f.reach()
+	f.mu.Unlock()
+	request := [1]backend.Request{{Limits: f.limits(key), Horizon: horizon}}
 	var decision [1]backend.Decision
+	asked := time.Now()
 	err := f.backend.Reserve(ctx, request[:], decision[:])
+	answered := time.Now()
 	d := &decision[0]
 	err = cmp.Or(err, d.Err)
 	f.mu.Lock()
+	if err == nil {
+		f.trip.observe(answered.Sub(asked))
+	}
 	l.asking = false
 	if l.counter != nil {
 		l.counter.Value.(*waiter).tell() // it may have come while this one asked
@@ -198,9 +227,14 @@ func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) err
 		return err
 	}
 	if d.Granted {
-		l.give(d.Slot)
+		l.give(slot{d.Slot, d.Stamp})
 	} else {
+		// A refusal may name a slot within the horizon, which has come nearer: not
+		// so often that this would be a loop without end.
 		w.again = d.Slot
+		if soonest := answered.Add(lead + time.Millisecond); w.again.Before(soonest) {
+			w.again = soonest
+		}
 	}
 	f.mu.Unlock()
 	f.release(ctx, key, l)
@@ -220,7 +254,7 @@ func (f *FreqLimit) leave(key string, l *line, e *list.Element) {
 func (f *FreqLimit) cancel(ctx context.Context, key string, l *line, e *list.Element) {
 	f.mu.Lock()
 	spare := e.Value.(*waiter).slot
-	if !spare.IsZero() {
+	if !spare.at.IsZero() {
 		for next := e.Next(); next != nil && next != l.counter; next = next.Next() {
 			n := next.Value.(*waiter)
 			n.slot, spare = spare, n.slot
@@ -252,24 +286,24 @@ func (f *FreqLimit) release(ctx context.Context, key string, l *line) {
 		return
 	}
 	l.releasing = true
-	for len(l.spares) > 0 {
-		slot := l.spares[0]
+	ctx, cancel := lastWords(ctx)
+	defer cancel()
+	for len(l.spares) > 0 && ctx.Err() == nil {
+		spare := l.spares[0]
 		l.spares = l.spares[1:]
 		f.mu.Unlock()
-		f.giveBack(ctx, key, slot)
+		f.giveBack(ctx, key, spare.stamp)
 		f.mu.Lock()
 	}
 	l.releasing = false
 }
 
-func (f *FreqLimit) giveBack(ctx context.Context, key string, slot time.Time) {
+func (f *FreqLimit) giveBack(ctx context.Context, key string, stamp int64) {
 	if f.releaser == nil {
 		return
 	}
-	ctx, cancel := lastWords(ctx)
-	defer cancel()
 	// If it fails the slot is lost, as one is whose answer was lost.
-	_ = f.releaser.Release(ctx, f.limits(key), slot)
+	_ = f.releaser.Release(ctx, f.limits(key), stamp)
 }
 
 func (f *FreqLimit) limits(key string) []Limit {
@@ -278,13 +312,13 @@ func (f *FreqLimit) limits(key string) []Limit {
 
 // give gives a slot to the waiter at the counter, or makes it a spare one if
 // there is none. FreqLimit.mu is held.
-func (l *line) give(slot time.Time) {
+func (l *line) give(s slot) {
 	if l.counter == nil {
-		l.spares = append(l.spares, slot)
+		l.spares = append(l.spares, s)
 		return
 	}
 	w := l.counter.Value.(*waiter)
-	w.slot = slot
+	w.slot = s
 	w.tell()
 	l.next()
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/internal/schedule"
 	"golang.org/x/sync/errgroup"
 )
@@ -34,16 +33,17 @@ func newLoop[T any](ctx context.Context, d *Dispatcher[T], group *errgroup.Group
 		Dispatcher: d,
 		ctx:        ctx,
 		group:      group,
-		sched: schedule.New(schedule.Config{
-			Workers: d.cfg.Workers,
-			Horizon: int64(d.cfg.Horizon),
-			Order:   schedule.Order(d.cfg.Order),
-			Serial:  d.cfg.Serial,
-		}),
-		starts: make(chan *entry[T], d.cfg.Workers),
+		starts:     make(chan *entry[T], d.cfg.Workers),
 	}
-	l.asker.loop = l
-	_, l.asker.inProcess = d.backend.(backend.InProcess)
+	l.asker = newAsker(l)
+	l.sched = schedule.New(schedule.Config{
+		Workers: d.cfg.Workers,
+		Horizon: int64(l.asker.horizon),
+		Lead:    int64(l.asker.lead()),
+		Order:   schedule.Order(d.cfg.Order),
+		Serial:  d.cfg.Serial,
+		Shared:  !l.asker.inProcess,
+	})
 	return l
 }
 
@@ -95,8 +95,8 @@ func (l *loop[T]) takeIn() (closed bool) {
 	for _, f := range in.finished {
 		l.finished(now, f)
 	}
-	if in.answered != nil {
-		l.asker.answered(now, in.answered)
+	for _, b := range in.answered {
+		l.asker.answered(now, b)
 	}
 	l.spare = in.reset()
 	return closed
@@ -122,15 +122,15 @@ func (l *loop[T]) decide() {
 		if e := entryOf[T](j); ask {
 			l.asker.ask(now, e)
 		} else {
-			l.accept(e, j.Slot)
+			l.accept(e, j.Slot, 0)
 		}
 	}
 	l.asker.flush()
 }
 
 // accept puts a job that has its slot among those to come.
-func (l *loop[T]) accept(e *entry[T], slot int64) {
-	e.slot = slot
+func (l *loop[T]) accept(e *entry[T], slot, stamp int64) {
+	e.slot, e.stamp = slot, stamp
 	i := len(l.coming)
 	for i > 0 && l.coming[i-1].sched.Slot > e.sched.Slot {
 		i--
@@ -221,10 +221,10 @@ func (l *loop[T]) stop() error {
 				l.drop(f.entry)
 			}
 		}
-		if in.answered != nil {
-			l.asker.discard(in.answered)
+		for _, b := range in.answered {
+			l.asker.discard(b)
 		}
-		if l.busy == 0 && !l.asker.asking {
+		if l.busy == 0 && l.asker.flying == 0 {
 			return context.Cause(l.ctx)
 		}
 		<-l.wake
@@ -238,13 +238,16 @@ func (l *loop[T]) drop(e *entry[T]) {
 	l.report(&Result[T]{Job: e.job, Outcome: Dropped, Err: stopped(l.ctx)})
 }
 
-// report is end in a goroutine of its own, which OnDone may end with
-// runtime.Goexit: this one must go on.
-func (l *loop[T]) report(r *Result[T]) {
+// report ends a job that no worker has.
+func (l *loop[T]) report(r *Result[T]) { l.apart(func() { l.end(r) }) }
+
+// apart calls f, which calls back the user, in a goroutine of its own and waits
+// for it: it may end its goroutine with runtime.Goexit, and this one must go on.
+func (l *loop[T]) apart(f func()) {
 	ended := make(chan struct{})
 	l.group.Go(func() error {
 		defer close(ended)
-		l.end(r)
+		f()
 		return nil
 	})
 	<-ended
@@ -256,6 +259,7 @@ func (in inbox[T]) reset() inbox[T] {
 		submitted: empty(in.submitted),
 		deferred:  empty(in.deferred),
 		finished:  empty(in.finished),
+		answered:  empty(in.answered),
 	}
 }
 

@@ -19,15 +19,15 @@ func lastWords(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // release gives back the slot of a job that will not start.
 func (d *Dispatcher[T]) release(ctx context.Context, e *entry[T]) {
-	d.giveBack(ctx, e.job.Limits, d.epoch.Add(time.Duration(e.slot)))
+	d.giveBack(ctx, e.job.Limits, e.stamp)
 }
 
-func (d *Dispatcher[T]) giveBack(ctx context.Context, limits []backend.Limit, slot time.Time) {
+func (d *Dispatcher[T]) giveBack(ctx context.Context, limits []backend.Limit, stamp int64) {
 	r, ok := d.backend.(backend.Releaser)
 	if !ok || len(limits) == 0 {
 		return
 	}
-	if err := r.Release(ctx, limits, slot); err != nil {
+	if err := r.Release(ctx, limits, stamp); err != nil {
 		d.cfg.Logger.Warn("dispatcher: the backend did not take a slot back", slog.Any("error", err))
 	}
 }

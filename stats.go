@@ -1,6 +1,9 @@
 package dispatcher
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Stats is what a dispatcher has done and has to do.
 type Stats struct {
@@ -14,6 +17,16 @@ type Stats struct {
 	// Jobs that have ended, by outcome. With Waiting and Running they add up to
 	// Submitted, but for what happens while Stats looks.
 	Succeeded, Failed, Panicked, Dropped uint64
+
+	// Away is nil while the backend answers. While it fails, jobs that have
+	// limits wait.
+	Away *Away
+}
+
+// Away says that the backend fails.
+type Away struct {
+	Since time.Time // when it failed first
+	Err   error     // what it said then
 }
 
 type counts struct {
@@ -46,5 +59,6 @@ func (d *Dispatcher[T]) Stats() Stats {
 		Failed:    d.counts.failed.Load(),
 		Panicked:  d.counts.panicked.Load(),
 		Dropped:   d.counts.dropped.Load(),
+		Away:      d.away.Load(),
 	}
 }

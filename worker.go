@@ -117,14 +117,17 @@ func (d *Dispatcher[T]) end(r *Result[T]) {
 	if d.cfg.OnDone == nil {
 		return
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			p := newPanicError(v)
-			d.cfg.Logger.Error("dispatcher: OnDone panicked",
-				slog.String("key", r.Job.Key), slog.Any("error", p), slog.String("stack", string(p.Stack)))
-		}
-	}()
+	defer d.logPanic("OnDone", slog.String("key", r.Job.Key))
 	d.cfg.OnDone(*r)
+}
+
+// logPanic is deferred around a function that the Config gave.
+func (d *Dispatcher[T]) logPanic(name string, attrs ...any) {
+	if v := recover(); v != nil {
+		p := newPanicError(v)
+		d.cfg.Logger.Error("dispatcher: "+name+" panicked",
+			append(attrs, slog.Any("error", p), slog.String("stack", string(p.Stack)))...)
+	}
 }
 
 // newPanicError is called by the function that recovered.

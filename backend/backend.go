@@ -57,11 +57,29 @@ type Backend interface {
 // Releaser is an optional ability of a [Backend].
 type Releaser interface {
 	// Release gives back a slot that Reserve granted for these limits and that
-	// nobody used. Each limit for which a later slot was granted in between
-	// keeps its charge: the slot is lost there, never given out twice.
-	// Releasing a slot again changes nothing, unless it has been granted anew
-	// in between: who releases does so once.
-	Release(ctx context.Context, limits []Limit, slot time.Time) error
+	// nobody used; stamp is [Decision.Stamp]. Each limit for which a later slot
+	// was granted in between keeps its charge: the slot is lost there, never
+	// given out twice. Releasing a slot again changes nothing, unless it has been
+	// granted anew in between: who releases does so once.
+	Release(ctx context.Context, limits []Limit, stamp int64) error
+}
+
+// Checker is an optional ability of a [Backend] that can't keep every limit that
+// [Validate] lets pass.
+type Checker interface {
+	// Check returns nil if a request may have these limits, else an error as
+	// Reserve gives in [Decision.Err]. It calls Validate, and asks nobody: it is
+	// quick.
+	Check(limits []Limit) error
+}
+
+// Check returns what the backend's Check says if it is a [Checker], else what
+// Validate says.
+func Check(b Backend, limits []Limit) error {
+	if c, ok := b.(Checker); ok {
+		return c.Check(limits)
+	}
+	return Validate(limits)
 }
 
 // Request asks for one slot under several limits: all or nothing.
@@ -80,6 +98,10 @@ type Request struct {
 	// [gcra.State.Rebase]. With Unlimited its TAT is taken as it is, as
 	// aiofreqlimit's reserve does.
 	Horizon time.Duration
+
+	// InTurn asks for a [Decision.Turn] if the request is refused. Only who will
+	// ask again then, and not before, may set it: others are told later turns.
+	InTurn bool
 }
 
 // Decision is the answer to one [Request].
@@ -103,9 +125,26 @@ type Decision struct {
 	// those that cost as much or more.
 	Deferred bool
 
-	// Err, if not nil, says why the request can never be granted; nothing was
-	// charged. For limits that [Validate] refuses it is that error.
+	// Turn is when to ask again after a refusal with InTurn, a horizon before it
+	// at most: Slot, or later if others who want the limit at Binding have been
+	// told earlier turns. So a fleet does not ask all at once for each slot. Who
+	// has a turn may take whatever is open then. It is zero if the backend gives
+	// no turns.
+	Turn time.Time
+
+	// Stamp is the slot by the backend's own clock and in its own unit, exactly.
+	// It is what [Releaser] wants, and tells slots of several processes apart.
+	Stamp int64
+
+	// Err, if not nil, says why the request was not granted; nothing was
+	// charged. Unless it is Undecided it can never be granted. For limits that
+	// [Validate] refuses it is that error.
 	Err error
+
+	// Undecided says that this request could not be decided, although others of
+	// the batch could: Err is as the error of Reserve, and the request may be
+	// made again.
+	Undecided bool
 }
 
 // InProcess is an optional ability of a [Backend]: its methods answer at once,

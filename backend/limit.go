@@ -40,7 +40,8 @@ func (l Limit) Units() int {
 }
 
 // LimitError says which limit of a request is wrong. It matches [ErrLimit] and
-// whatever Err matches: [gcra.ErrParams], [gcra.ErrCost] or [ErrSameKey].
+// whatever Err matches: [gcra.ErrParams], [gcra.ErrCost], [ErrSameKey], or what a
+// [Checker] has against the limit.
 type LimitError struct {
 	Index int    // which of the request's limits
 	Key   string // its key

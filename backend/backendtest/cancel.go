@@ -32,7 +32,7 @@ func testCancelledContext(p *probe) {
 		wants("Defer()", p.b.Defer(c.ctx, "k", time.Hour))
 		wants("Clear()", p.b.Clear(c.ctx))
 		if r, ok := p.b.(backend.Releaser); ok {
-			wants("Release()", r.Release(c.ctx, []backend.Limit{used}, slot))
+			wants("Release()", r.Release(c.ctx, []backend.Limit{used}, p.stamps[slot]))
 		}
 	}
 	p.hasLeft(l, 2)

@@ -15,7 +15,7 @@ func testParamsRaised(p *probe) {
 	first := p.takes(slow)
 	refused := p.refused(fast)
 	p.at("slot of a raised limit", refused.Slot, first.Add(10*time.Minute))
-	time.Sleep(5 * Tolerance)
+	time.Sleep(2 * Tolerance)
 	p.at("slot of a raised limit, later", p.refused(fast).Slot, refused.Slot)
 	d := p.reserve(time.Hour, fast)
 	if !d.Granted {
@@ -58,6 +58,22 @@ func testParamsLowered(p *probe) {
 	}
 	if d := p.refused(limit("burst", every(time.Hour, 1))); time.Until(d.Slot) < 59*time.Minute {
 		p.Errorf("a limit whose burst was lowered opens in %v, want at least the interval", time.Until(d.Slot))
+	}
+}
+
+// Users of a key whose params differ, as during a rolling upgrade, do not forgive
+// each other's debt: together they get no more than the laxer params allow.
+func testParamsAlternate(p *probe) {
+	lax, strict := limit("k", every(time.Hour, 5)), limit("k", every(time.Hour, 1))
+	granted := 0
+	for range 10 {
+		granted += p.left(lax)
+		if p.reserve(0, strict).Granted {
+			granted++
+		}
+	}
+	if granted != 5 {
+		p.Errorf("slots granted at once to users with other params = %d, want 5", granted)
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 // itself.
 type probe struct {
 	*testing.T
-	b backend.Backend
+	b      backend.Backend
+	stamps map[time.Time]int64 // by slot, of all decisions
 }
 
 // every is the rate of one event per interval.
@@ -71,6 +72,7 @@ func (p *probe) batch(reqs ...backend.Request) []backend.Decision {
 			}
 			continue
 		}
+		p.stamps[d.Slot] = d.Stamp
 		if d.Slot.Before(before.Add(-Tolerance)) {
 			p.Errorf("decision %d: Slot is %v before now, want it never before", i, before.Sub(d.Slot))
 		}

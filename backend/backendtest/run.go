@@ -9,9 +9,9 @@ import (
 
 // Tolerance is how far two slots may be from their exact distance, and a slot
 // from the local clock. A backend in another process answers by its own clock
-// and maps the instant to local time, which costs it a part of a round trip.
-// The suite's intervals are thousands of times longer.
-const Tolerance = 20 * time.Millisecond
+// and maps the instant to local time, which costs it a part of a round trip, on a
+// busy machine too. The suite's intervals are thousands of times longer.
+const Tolerance = 250 * time.Millisecond
 
 // Run tests a backend. It calls newBackend once for each subtest, for an empty
 // backend that nothing else uses: one with a key prefix of its own will do.
@@ -46,6 +46,7 @@ func Run(t *testing.T, newBackend func(t *testing.T) backend.Backend) {
 		{"Clear", testClear},
 		{"ParamsRaised", testParamsRaised},
 		{"ParamsLowered", testParamsLowered},
+		{"ParamsAlternate", testParamsAlternate},
 		{"ParamsUnlimitedHorizon", testParamsUnlimitedHorizon},
 		{"KeysOfAnyBytes", testKeysOfAnyBytes},
 		{"KeysInOneRequest", testKeysInOneRequest},
@@ -60,7 +61,7 @@ func Run(t *testing.T, newBackend func(t *testing.T) backend.Backend) {
 		{"ReleaseNothing", testReleaseNothing},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.test(&probe{T: t, b: newBackend(t)})
+			c.test(&probe{T: t, b: newBackend(t), stamps: make(map[time.Time]int64)})
 		})
 	}
 }

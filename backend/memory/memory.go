@@ -126,7 +126,12 @@ func (b *Backend) decide(now int64, req *backend.Request) backend.Decision {
 			slot, binding, deferred = open, i, open == e.closed
 		}
 	}
-	d := backend.Decision{Slot: b.epoch.Add(time.Duration(slot)), Binding: binding, Deferred: deferred}
+	d := backend.Decision{
+		Slot:     b.epoch.Add(time.Duration(slot)),
+		Stamp:    slot,
+		Binding:  binding,
+		Deferred: deferred,
+	}
 	if slot-now > int64(horizon) {
 		return d
 	}
@@ -162,17 +167,17 @@ func (b *Backend) Defer(ctx context.Context, key string, d time.Duration) error 
 	return nil
 }
 
-// Release implements [backend.Releaser]. It fails only if ctx has ended.
-func (b *Backend) Release(ctx context.Context, limits []backend.Limit, slot time.Time) error {
+// Release implements [backend.Releaser]: a stamp is nanoseconds since New. It
+// fails only if ctx has ended.
+func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	at := int64(slot.Sub(b.epoch))
 	for _, l := range limits {
 		if e := b.keys[l.Key]; e != nil {
-			e.State, _ = e.Refund(at, l.Params, l.Units())
+			e.State, _ = e.Refund(stamp, l.Params, l.Units())
 		}
 	}
 	return nil

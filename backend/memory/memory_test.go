@@ -219,7 +219,7 @@ func TestEverythingAtOnce(t *testing.T) {
 					_ = b.Defer(t.Context(), fmt.Sprint("own", g), time.Millisecond)
 				case 40:
 					own := limit(fmt.Sprint("released", g), p)
-					_ = b.Release(t.Context(), []backend.Limit{own}, books(t, b, own))
+					_ = b.Release(t.Context(), []backend.Limit{own}, reserve(t, b, backend.Unlimited, own).Stamp)
 				}
 			}
 		})
@@ -247,7 +247,7 @@ func TestClearMeanwhile(t *testing.T) {
 				case g == 1:
 					b.Sweep()
 				default:
-					_ = b.Release(t.Context(), []backend.Limit{l}, books(t, b, l))
+					_ = b.Release(t.Context(), []backend.Limit{l}, reserve(t, b, backend.Unlimited, l).Stamp)
 				}
 			}
 		})

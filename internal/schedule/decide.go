@@ -15,20 +15,26 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 	s.tau = max(s.tau, now)
 	s.decided = s.tau
 	s.unholdEarly()
+	reach := s.cfg.Lead
+	if s.filling {
+		reach = s.cfg.Horizon
+	}
 	for s.idle > 0 {
 		s.openGates()
 		if s.ready.len() > 0 {
 			if l := s.pick(now); l != nil {
+				s.filling = true
 				return s.take(now, l)
 			}
 			continue
 		}
-		if s.timed.len() == 0 || s.timed.top().at > now+s.cfg.Horizon {
+		if s.timed.len() == 0 || s.timed.top().at > now+reach {
 			break
 		}
 		s.tau = s.timed.top().at
 	}
 	s.tau = s.decided
+	s.filling = false
 	return nil, false
 }
 
@@ -38,7 +44,7 @@ func (s *Scheduler) Wake() (int64, bool) {
 	if s.idle == 0 || s.timed.len() == 0 {
 		return 0, false
 	}
-	return s.timed.top().at - s.cfg.Horizon, true
+	return s.timed.top().at - s.cfg.Lead, true
 }
 
 // Tidy returns the instant at which Next is to be called if nothing is to be
@@ -132,6 +138,10 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 			lim := u.limit()
 			lim.state = lim.state.Charge(slot, lim.params, u.gate.cost)
 			s.changed(lim)
+			if s.cfg.Shared && !lim.charged {
+				lim.charged = true
+				s.charged = append(s.charged, lim)
+			}
 		}
 	}
 	return j, true

@@ -170,7 +170,13 @@ func (l *lane) opens() int64 {
 }
 
 // slot is when the head can start, not before now.
-func (l *lane) slot(now int64) int64 { return max(now, l.floor(), l.opens()) }
+func (l *lane) slot(now int64) int64 {
+	at := max(now, l.floor())
+	for i := range l.uses {
+		at = max(at, l.uses[i].gate.slot())
+	}
+	return at
+}
 
 // floor is before when the head must not start, whatever its limits: the slot of
 // the job ahead of it, or the deferral of its key.

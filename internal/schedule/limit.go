@@ -23,6 +23,10 @@ type limit struct {
 	held  []*gate    // its open gates at which a claim keeps everyone waiting
 	holds []*limit   // limits with held gates, whose claims go by this one too
 
+	charged bool // in Scheduler.charged
+	spares  int  // spare jobs taken for this batch
+	missed  int  // jobs refused in a row because of another limit, mostMissed at most
+
 	inDebts  bool  // in Scheduler.debts
 	pos      int32 // there
 	forgetAt int64 // its place there
@@ -34,6 +38,7 @@ type gate struct {
 	limit    *limit // nil: none
 	cost     int    // 0: jobs that are not charged, and mind only a deferral
 	headroom int64  // how long before the TAT it opens
+	turn     int64  // the backend is not to be asked for a slot before then
 	outage   *int64 // closed until then in any case; nil for jobs without limits
 
 	waiting heap[*cohort]
@@ -44,7 +49,11 @@ type gate struct {
 }
 
 // open is the instant from which the gate is open.
-func (g *gate) open() int64 {
+func (g *gate) open() int64 { return max(g.slot(), g.turn) }
+
+// slot is the earliest slot behind the gate. It may be before the instant at
+// which the gate opens: others have been told to ask before.
+func (g *gate) slot() int64 {
 	at := int64(math.MinInt64)
 	if g.outage != nil {
 		at = *g.outage
@@ -66,6 +75,25 @@ func (g *gate) rank() *rank { return g.waiting.top().rank() }
 type under struct {
 	limit *limit
 	cost  int
+}
+
+// wait notes the turn that was given to a job behind a gate. Jobs that cost less
+// have a turn of their own. Of two turns that are still to come, given for batches
+// that crossed, the first one counts.
+func (s *Scheduler) wait(now int64, asked *gate, turn int64) {
+	if turn == 0 {
+		return
+	}
+	for _, g := range asked.limit.gates {
+		if g.cost < asked.cost {
+			continue
+		}
+		if g.turn-s.cfg.Lead > now {
+			g.turn = min(g.turn, turn)
+		} else {
+			g.turn = turn
+		}
+	}
 }
 
 // resolve finds the limits that a job names, and makes their params those that

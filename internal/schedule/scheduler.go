@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"cmp"
+
 	"github.com/freqlimit/dispatcher/backend"
 )
 
@@ -8,8 +10,10 @@ import (
 type Config struct {
 	Workers int   // how many jobs may run at once, at least 1
 	Horizon int64 // how far ahead of now a slot may be taken, nanoseconds
+	Lead    int64 // how far ahead of now taking begins; at most Horizon, and the same if 0
 	Order   Order
 	Serial  bool // jobs of one key run one after another
+	Shared  bool // others charge the limits too: see Spare
 }
 
 // Scheduler is the state machine. Its methods are the events; each takes the
@@ -18,6 +22,7 @@ type Config struct {
 type Scheduler struct {
 	cfg     Config
 	tau     int64 // the clock of the decisions: from now to now + Horizon
+	filling bool  // a job was taken: others up to the horizon go with it
 	decided int64 // tau at the latest decision, or now
 	idle    int   // workers that are free
 	seq     uint64
@@ -36,6 +41,7 @@ type Scheduler struct {
 	early   []*limit            // those held at an instant after decided
 	free    *gate               // for lanes without limits
 	unbound *gate               // for lanes with limits that no gate keeps waiting
+	charged []*limit            // if they are shared: those charged since Spare returned nil
 	gateID  uint64
 
 	found  []under // scratch of resolve
@@ -46,6 +52,7 @@ type Scheduler struct {
 // New returns a scheduler without jobs.
 func New(cfg Config) *Scheduler {
 	s := &Scheduler{cfg: cfg, idle: cfg.Workers}
+	s.Reach(cfg.Horizon, cmp.Or(cfg.Lead, cfg.Horizon))
 	s.free = s.newGate(nil, 0)
 	s.unbound = s.newGate(nil, 0)
 	s.unbound.outage = &s.outage
@@ -73,6 +80,9 @@ func (s *Scheduler) reset() {
 		place:  func(l *limit) *int32 { return &l.pos },
 	}
 }
+
+// Reach sets Config.Horizon and Config.Lead.
+func (s *Scheduler) Reach(horizon, lead int64) { s.cfg.Horizon, s.cfg.Lead = horizon, lead }
 
 // Waiting returns how many jobs have been submitted and not started.
 func (s *Scheduler) Waiting() int { return s.jobs }
@@ -113,6 +123,7 @@ func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
 			lim := u.limit()
 			lim.state.TAT = max(lim.state.TAT, slot+chargeOf(lim.params, u.gate.cost))
 			lim.state.Last = max(lim.state.Last, slot)
+			lim.missed = 0
 			s.changed(lim)
 		}
 	}
@@ -136,6 +147,7 @@ type Refusal struct {
 	Binding  int   // which limit opens last
 	Until    int64 // when it opens
 	Deferred bool  // because it is deferred, not in debt
+	Turn     int64 // when to ask again under that limit, if later; 0: then
 }
 
 // Refused says that the backend has not granted the limits of a job that was
@@ -145,15 +157,19 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 	s.uncharge(l)
 	for i := range l.uses {
 		u := &l.uses[i]
+		lim := u.limit()
 		if u.index != r.Binding {
+			lim.missed = min(lim.missed+1, mostMissed)
 			continue
 		}
-		if lim := u.limit(); r.Deferred {
+		lim.missed = 0
+		if r.Deferred {
 			lim.closed = max(lim.closed, r.Until)
 		} else {
 			lim.state.TAT = max(lim.state.TAT, r.Until+u.gate.headroom)
 		}
-		s.changed(u.limit())
+		s.wait(now, u.gate, r.Turn)
+		s.changed(lim)
 	}
 	s.back(now, l)
 }

@@ -1,0 +1,98 @@
+package dispatcher
+
+import (
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+)
+
+// While a batch is on its way the next one is collected. It does not wait for
+// the answer if it has batchSize jobs, up to maxFlying batches.
+const (
+	maxFlying = 4
+	batchSize = 64
+)
+
+// batch is the requests for some jobs and the answers to them.
+type batch[T any] struct {
+	entries   []*entry[T]
+	requests  []backend.Request
+	decisions []backend.Decision
+	err       error
+	took      time.Duration
+}
+
+func (b *batch[T]) add(e *entry[T], r backend.Request) {
+	b.entries = append(b.entries, e)
+	b.requests = append(b.requests, r)
+}
+
+// flush sends the batch that was collected, or lets it wait for company.
+func (a *asker[T]) flush() {
+	b := a.next
+	if b == nil || a.flying >= maxFlying || a.flying > 0 && len(b.entries) < batchSize {
+		return
+	}
+	l := a.loop
+	now := l.now()
+	for j := l.sched.Spare(now); j != nil; j = l.sched.Spare(now) {
+		e := entryOf[T](j)
+		b.add(e, a.request(now, e, nil))
+	}
+	b.decisions = make([]backend.Decision, len(b.requests))
+	a.next = nil
+	a.flying++
+	l.group.Go(func() error {
+		sent := time.Now()
+		b.err = l.backend.Reserve(l.ctx, b.requests, b.decisions)
+		b.took = time.Since(sent)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.inbox.answered = append(l.inbox.answered, b)
+		l.signal()
+		return nil
+	})
+}
+
+// answered is called when a batch is back.
+func (a *asker[T]) answered(now int64, b *batch[T]) {
+	a.flying--
+	a.note(b.err)
+	if b.err == nil {
+		a.noteSome(now, b.undecided())
+	}
+	if b.undecided() == nil && a.loop.cfg.Horizon == 0 {
+		a.trip.observe(b.took)
+		a.horizon = a.trip.horizon()
+		a.loop.sched.Reach(int64(a.horizon), int64(a.lead()))
+	}
+	for i, e := range b.entries {
+		a.tell(now, e, &b.decisions[i], b.err)
+	}
+}
+
+// undecided is the first error that kept a request from being decided.
+func (b *batch[T]) undecided() error {
+	if b.err != nil {
+		return b.err
+	}
+	for i := range b.decisions {
+		if d := &b.decisions[i]; d.Undecided {
+			return d.Err
+		}
+	}
+	return nil
+}
+
+// discard gives back what a batch was granted that came too late.
+func (a *asker[T]) discard(b *batch[T]) {
+	a.flying--
+	ctx, cancel := lastWords(a.loop.ctx)
+	defer cancel()
+	// The latest first: a limit takes back only its last slot.
+	for i := len(b.entries) - 1; i >= 0; i-- {
+		if d := &b.decisions[i]; b.err == nil && d.Granted {
+			a.loop.giveBack(ctx, b.requests[i].Limits, d.Stamp)
+		}
+	}
+}
