@@ -1,0 +1,123 @@
+package goredis
+
+import (
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/redis/go-redis/v9"
+)
+
+var (
+	_ backend.Backend  = (*Backend)(nil)
+	_ backend.Releaser = (*Backend)(nil)
+	_ backend.Checker  = (*Backend)(nil)
+)
+
+// DefaultPrefix is the prefix of the limits' keys in Redis, unless Config says
+// another: that of aiofreqlimit. The values are not the same; do not share it.
+const DefaultPrefix = "freqlimit:gcra:"
+
+// Config is optional in every field.
+type Config struct {
+	// Prefix stands before each key in Redis. Backends with one prefix share
+	// their limits, and [Backend.Clear] clears whatever begins with it. Any bytes
+	// will do. Defaults to [DefaultPrefix].
+	Prefix string
+
+	// ExtraTTL is how long a limit is kept in Redis beyond its debt. It changes
+	// no decision, but lets the last state be looked at. Up to 100 years.
+	// Defaults to 0.
+	ExtraTTL time.Duration
+
+	// Logger gets a warning if Redis may evict limits. Defaults to none.
+	Logger *slog.Logger
+}
+
+// Backend keeps limits in Redis. Use [New]. All methods are safe for concurrent
+// use.
+type Backend struct {
+	client  redis.UniversalClient
+	cluster bool
+	prefix  string
+	ttl     int64 // ExtraTTL in milliseconds
+	logger  *slog.Logger
+	epoch   time.Time // local instant 0
+
+	mu      sync.Mutex // guards what follows
+	pending *batch     // not yet on its way; nil if empty
+	size    int        // requests of the last batch that went
+	calls   int        // goroutines that call
+	clock   clock
+	watched bool // the eviction policy has been looked at
+	setup   setup
+}
+
+// New returns a backend on a client, which remains the caller's: its options say
+// how to reach Redis and how long to wait, and the caller closes it when nothing
+// uses the backend any more. New asks Redis nothing.
+//
+// A nil client, a [*redis.Ring] (its keys move when a server fails, and limits
+// with them) or a wrong field of cfg is a [*ConfigError].
+func New(client redis.UniversalClient, cfg Config) (*Backend, error) {
+	if v := reflect.ValueOf(client); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, &ConfigError{Field: "client", Value: "nil", Reason: "must be given, for example redis.NewClient(&redis.Options{Addr: \"127.0.0.1:6379\"})"}
+	}
+	if _, ok := client.(*redis.Ring); ok {
+		return nil, &ConfigError{Field: "client", Value: "a *redis.Ring", Reason: "must be a client of one server, of Sentinel or of a Cluster"}
+	}
+	if cfg.ExtraTTL < 0 || cfg.ExtraTTL > gcra.MaxSpan {
+		return nil, &ConfigError{Field: "ExtraTTL", Value: cfg.ExtraTTL, Reason: "must be from 0 to 100 years"}
+	}
+	if cfg.Prefix == "" {
+		cfg.Prefix = DefaultPrefix
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	_, cluster := client.(*redis.ClusterClient)
+	return &Backend{
+		client:  client,
+		cluster: cluster,
+		prefix:  cfg.Prefix,
+		ttl:     (ceilMicros(cfg.ExtraTTL) + 999) / 1000,
+		logger:  cfg.Logger,
+		epoch:   time.Now(),
+	}, nil
+}
+
+// Check implements [backend.Checker]. Beyond what [backend.Validate] refuses, it
+// refuses limits of more than one event per microsecond, bursts that take more
+// than 100 years when their interval is rounded up to a microsecond, and on a
+// Redis Cluster requests whose limits lie in several hash slots.
+func (b *Backend) Check(limits []backend.Limit) error {
+	if err := backend.Validate(limits); err != nil {
+		return err
+	}
+	for i := range limits {
+		l := &limits[i]
+		if err := checkParams(l.Params); err != nil {
+			return &backend.LimitError{Index: i, Key: l.Key, Err: err}
+		}
+		if b.cluster && i > 0 && slotOf(b.prefix+l.Key) != slotOf(b.prefix+limits[0].Key) {
+			return &backend.LimitError{Index: i, Key: l.Key, Err: ErrCrossSlot}
+		}
+	}
+	return nil
+}
+
+func checkParams(p gcra.FreqLimitParams) error {
+	if perPeriod := p.Period / time.Microsecond; time.Duration(p.Limit) > perPeriod {
+		return &gcra.ParamError{Field: "Limit", Value: p.Limit, Reason: fmt.Sprintf(
+			"must on Redis be at most one per microsecond of Period, %d", int64(perPeriod))}
+	}
+	if most := mostMicros / interval(p); burst(p) > most {
+		return &gcra.ParamError{Field: "Burst", Value: p.Burst, Reason: fmt.Sprintf(
+			"must on Redis be at most %d, so that Burst intervals, rounded up to microseconds, take no more than 100 years", most)}
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package goredis
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// errReply is the error of a reply that the script can't have made.
+var errReply = errors.New("goredis: malformed reply of the script")
+
+// call runs the script for all parts of a batch, in one round trip.
+func (b *Backend) call(bt *batch) {
+	b.exec("evalsha", reserveHash, bt.parts)
+	var unknown []*part
+	for _, p := range bt.parts {
+		if redis.HasErrorPrefix(p.err, "NOSCRIPT") {
+			unknown = append(unknown, p)
+		}
+	}
+	if len(unknown) > 0 {
+		b.exec("eval", reserveSource, unknown)
+	}
+	b.watchEviction(bt)
+}
+
+// exec runs the script for some parts.
+func (b *Backend) exec(command, script string, parts []*part) {
+	ctx := context.Background()
+	commands := make([]redis.Cmder, len(parts))
+	for i, p := range parts {
+		args := make([]any, 0, 5+len(p.keys))
+		args = append(args, command, script, len(p.keys))
+		for k := range p.keys {
+			args = append(args, &p.keys[k])
+		}
+		commands[i] = redis.NewCmd(ctx, append(args, p.requests, b.ttl)...)
+	}
+	sent := b.now()
+	if len(commands) == 1 {
+		_ = b.client.Process(ctx, commands[0]) // the command has its error
+	} else {
+		pipeline := b.client.Pipeline()
+		for _, c := range commands {
+			_ = pipeline.Process(ctx, c)
+		}
+		_, _ = pipeline.Exec(ctx)
+	}
+	b.take(parts, commands, sent, b.now())
+}
+
+// take takes in the answers.
+func (b *Backend) take(parts []*part, commands []redis.Cmder, sent, received int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, p := range parts {
+		p.reply, p.err = commands[i].(*redis.Cmd).Text()
+		if p.err == nil && !wellFormed(p.reply, p.count) {
+			p.err = errReply
+		}
+		if p.err != nil || b.cluster {
+			b.clock.forget() // the next answer may come from another server
+		}
+		p.err = b.explain(p.err)
+		p.final = b.setup.lasts(p.err, received)
+		if p.err == nil {
+			p.offset = b.clock.sample(sent, received, number(p.reply))
+		}
+	}
+}
+
+// now is the local instant, nanoseconds.
+func (b *Backend) now() int64 { return int64(time.Since(b.epoch)) }

@@ -1,0 +1,65 @@
+package goredis
+
+import (
+	"testing"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/internal/redistest"
+)
+
+// Trap 5: the server's clock is set back an hour. What was left to wait is what it
+// was, for debt and for a deferral; it gets less as time goes by, also while all
+// that happens is that requests are refused; and there is no burst at its end.
+func TestServerClockSetBack(t *testing.T) {
+	l := newLab(t, redistest.Client(t), redistest.Prefix(t))
+	k := limit("k", every(10*time.Second, 3))
+	full := k
+	full.Cost = 3
+	l.takes(full)
+	l.pass(4 * time.Second)
+	l.deferKey(t, "deferred", 7e6)
+	deferred := limit("deferred", every(time.Second, 1))
+	l.takes(limit("other", every(time.Hour, 1)))
+
+	l.pass(-time.Hour)
+	// Redis was not asked about k since it was charged, 4 s ago: they count anew.
+	for _, c := range []struct {
+		limit backend.Limit
+		wait  time.Duration
+	}{{k, 10 * time.Second}, {deferred, 7 * time.Second}} {
+		for range 6 {
+			if got := l.refused(c.limit); got != c.wait {
+				t.Errorf("wait of %q = %v, want %v", c.limit.Key, got, c.wait)
+			}
+			l.pass(time.Second)
+			c.wait -= time.Second
+		}
+		l.pass(c.wait - time.Microsecond)
+		if got := l.refused(c.limit); got != time.Microsecond {
+			t.Errorf("wait of %q = %v, want the last microsecond", c.limit.Key, got)
+		}
+		l.pass(time.Microsecond)
+		l.takes(c.limit)
+		if got := l.refused(c.limit); got != c.limit.Params.Period {
+			t.Errorf("wait of %q after its slot = %v, want %v", c.limit.Key, got, c.limit.Params.Period)
+		}
+	}
+}
+
+// Trap 5: the server's clock is set forward. That looks as if time had passed: a
+// limit has at most its burst to give, at once, and goes on from there.
+func TestServerClockSetForward(t *testing.T) {
+	l := newLab(t, redistest.Client(t), redistest.Prefix(t))
+	k := limit("k", every(time.Minute, 3))
+	for range 10 {
+		l.one(backend.Unlimited, k)
+	}
+	l.pass(time.Hour)
+	for range k.Params.Burst {
+		l.takes(k)
+	}
+	if got := l.refused(k); got != time.Minute {
+		t.Errorf("wait after a burst = %v, want %v", got, time.Minute)
+	}
+}

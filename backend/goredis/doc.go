@@ -1,0 +1,68 @@
+// Package goredis keeps limits in Redis, so that any number of processes share
+// them. It works on go-redis, with a single server, Sentinel or a Cluster; TLS,
+// users and timeouts are options of the client.
+//
+//   - A Lua script decides a batch of requests in one atomic step, by the
+//     server's clock, in microseconds.
+//   - Requests that are made at one time, by whichever goroutines, travel
+//     together; on a cluster those of one hash slot do.
+//   - Slots come to the local monotonic clock through durations, rounded so that
+//     no start is early by the server's clock. While that is being slewed by more
+//     than 1 ms per second, or has stepped back by less, a start may be early by a
+//     part of a round trip.
+//   - A limit is one Redis key, Config.Prefix and the limit's key. It expires
+//     when its debt is paid. What its value means is written in scripts/state.lua.
+//
+// # What Redis has to be
+//
+// Redis 5 or later, or a server that speaks like it, with Lua scripts that have
+// the struct library. Its user needs the commands EVALSHA, EVAL, TIME, MGET,
+// EXISTS and SET on the prefix; SCAN and UNLINK for [Backend.Clear]; and INFO for
+// a warning about eviction, which is optional. Redis must not evict the limits:
+// set maxmemory-policy to noeviction.
+//
+// Limits above one event per microsecond of their period are refused, by
+// [Backend.Check], with a [*gcra.ParamError]. Intervals are rounded up to whole
+// microseconds: a limit of 700,000 per second lets 500,000 through.
+//
+// # Options of the client
+//
+// Any will do. go-redis's defaults are patient, though: it takes them seconds to
+// report that a server is away, and after many failed dials they try only once a
+// second. For a dispatcher, which tries again by itself,
+//
+//	redis.Options{MaxRetries: -1, ReadTimeout: time.Second, PoolSize: 1000}
+//
+// lets it know at once, and go on within a second of the server's return, unless
+// that was away for longer than some ten minutes. Connections are made as they
+// are needed, of which the backend uses few: the size of the pool only says after
+// how many failed dials the client becomes slow to try.
+//
+// # On a Redis Cluster
+//
+// All limits of one request must be in one hash slot, or they could not be taken
+// in one step. That is so if their keys have one hash tag: a part in braces, of
+// which alone the slot is made. Name what belongs to a bot "{bot7}",
+// "{bot7}:chat:42" and so on; limits of other bots go to other slots, and the
+// load is spread over the nodes. Otherwise the error is [ErrCrossSlot], before
+// anything is sent. A prefix that has a hash tag puts all limits into one slot.
+//
+// # When Redis is away
+//
+// Reserve fails, and nothing may start on it. Whoever asked waits and asks again,
+// as a dispatcher does. Where an answer was lost a slot may be lost too; a limit
+// is never exceeded.
+//
+// Redis may lose what it holds: when it restarts without persistence, or fails
+// over to a replica that lags behind. A lost limit is a limit without debt, so
+// that at most its Burst starts once more than it should have: never more than
+// 2 * Burst - 1 + ceil(W/T) slots in a window W, and what was granted up to a
+// horizon ahead. Two servers that both take themselves for the master grant the
+// full rate each: see min-replicas-to-write. The same holds
+// for a server whose clock is set forward, for that looks as if time had passed;
+// if it is set back, what was left to wait stays as it was.
+//
+// A failure that time does not mend, such as a user without the right to run
+// scripts, is a [*SetupError] and ends the requests. For one about the user or the
+// password Redis counts as away for ten seconds before, if it has answered before.
+package goredis

@@ -1,0 +1,93 @@
+package goredis
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/redis/go-redis/v9"
+)
+
+// Defer implements [backend.Backend].
+func (b *Backend) Defer(ctx context.Context, key string, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	d = min(d, backend.Unlimited)
+	foreign, err := deferScript.Run(ctx, b.client, []string{b.prefix + key}, ceilMicros(d), b.ttl).Bool()
+	if err == nil && foreign {
+		return &backend.LimitError{Key: key, Err: ErrForeign}
+	}
+	return b.explain(err)
+}
+
+// Release implements [backend.Releaser]: a stamp is microseconds since 1970 by
+// the server's clock.
+func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int64) error {
+	if err := ctx.Err(); err != nil || len(limits) == 0 {
+		return err
+	}
+	if err := b.Check(limits); err != nil {
+		return err
+	}
+	keys := make([]string, len(limits))
+	for i := range limits {
+		keys[i] = b.prefix + limits[i].Key
+	}
+	return b.explain(releaseScript.Run(ctx, b.client, keys, encodeRelease(stamp, limits), b.ttl).Err())
+}
+
+// Clear implements [backend.Backend]: it deletes all keys that begin with the
+// prefix, by SCAN and UNLINK, which do not hold up the server. Keys that others
+// charge meanwhile may stay.
+func (b *Backend) Clear(ctx context.Context) error {
+	return b.explain(b.eachServer(ctx, b.clear))
+}
+
+// scanCount is how many keys the server looks at for one answer.
+const scanCount = 1000
+
+func (b *Backend) clear(ctx context.Context, server redis.Cmdable) error {
+	pattern := escapeGlob(b.prefix) + "*"
+	for cursor := uint64(0); ; {
+		keys, next, err := server.Scan(ctx, cursor, pattern, scanCount).Result()
+		if err != nil {
+			return err
+		}
+		// One by one: on a cluster the keys lie in several slots.
+		_, err = server.Pipelined(ctx, func(pipeline redis.Pipeliner) error {
+			for _, key := range keys {
+				pipeline.Unlink(ctx, key)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// escapeGlob returns a pattern that matches s alone.
+func escapeGlob(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
+}
+
+// eachServer calls f for each server that holds keys.
+func (b *Backend) eachServer(ctx context.Context, f func(context.Context, redis.Cmdable) error) error {
+	if c, ok := b.client.(*redis.ClusterClient); ok {
+		return c.ForEachMaster(ctx, func(ctx context.Context, server *redis.Client) error { return f(ctx, server) })
+	}
+	return f(ctx, b.client)
+}
+
+// explain returns err, as a [*SetupError] if it is one.
+func (b *Backend) explain(err error) error {
+	if setup := b.setupError(err); setup != nil {
+		return setup
+	}
+	return err
+}

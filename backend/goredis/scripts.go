@@ -1,0 +1,27 @@
+package goredis
+
+import (
+	_ "embed"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed scripts/state.lua
+var shared string
+
+//go:embed scripts/reserve.lua
+var reserveOwn string
+
+//go:embed scripts/defer.lua
+var deferOwn string
+
+//go:embed scripts/release.lua
+var releaseOwn string
+
+// Redis keeps scripts by the hash of their source, until SCRIPT FLUSH or its end.
+var (
+	reserveSource = shared + reserveOwn
+	reserveHash   = redis.NewScript(reserveSource).Hash()
+	deferScript   = redis.NewScript(shared + deferOwn)
+	releaseScript = redis.NewScript(shared + releaseOwn)
+)

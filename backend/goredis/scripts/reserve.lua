@@ -1,0 +1,131 @@
+-- Decides a batch of requests, in their order, each all or nothing.
+--
+-- KEYS     the keys of all limits, each once
+-- ARGV[1]  the requests: see appendRequest and appendLimit in codec.go
+-- ARGV[2]  milliseconds for which a limit is kept beyond its debt
+-- Returns now and the decisions: see decision in codec.go.
+local REQUEST, LIMIT, DECISION = '<I4Bdd', '<I4ddd', '<BI4Bdd'
+local UNLIMITED, IN_TURN = 1, 2
+local REFUSED, GRANTED, FOREIGN = 0, 1, 2
+local MAX_SPAN = 100 * 365 * 86400 * 1000000
+local MAX_QUEUE, MAX_TURNS = 10 * 1000000, 16 -- turns are given this far ahead
+
+-- rebase is gcra.State.Rebase: debt is counted in events and measured in the
+-- new interval t, at most 100 years.
+local function rebase(k, t)
+  local old = interval[k]
+  if old == 0 or old == t then
+    return
+  end
+  local base = max(now, last[k])
+  local debt = tat[k] - base
+  if debt > 0 then
+    local events = floor(debt / old)
+    local part = (debt - events * old) * t
+    if part < 2^53 then
+      part = ceil(part / old)
+    else
+      part = ceil(part / old) + 1 -- the product was rounded, maybe down
+    end
+    tat[k] = base + min(events * t + part, MAX_SPAN)
+    changed[k] = true
+  end
+  interval[k] = t
+end
+
+load()
+
+local requests = ARGV[1]
+local at, size = 1, #requests
+local out = { pack('<d', now) }
+local at_once = pack(DECISION, GRANTED, 0, 0, now, now) -- the usual decision
+local asked = {} -- the turns given in this batch
+local key, step, room, cost, opens = {}, {}, {}, {}, {} -- of the limits of a request
+
+-- wastes tells whether a slot that one limit puts off would leave a slot of
+-- another unused, for which others have turns.
+local function wastes(slot, limits)
+  for i = 1, limits do
+    local k = key[i]
+    if tat[k] and turn[k] > now and slot - max(now, opens[i]) >= step[i] then
+      return true
+    end
+  end
+  return false
+end
+
+-- turn_of gives a turn for the limit with index i of a request, which would open
+-- at slot: one for a batch. Turns are as far apart as the slots that one who has a
+-- turn takes at once, those of half a horizon; of single units, so that those who
+-- want one do not wait behind those who save up for many. How far ahead they are
+-- given is bounded, for some who have turns do not come, or are no more.
+local function turn_of(i, slot, horizon)
+  local k, t = key[i], step[i]
+  if not asked[k] then
+    local apart = max(t, floor(horizon / 2 / t) * t)
+    local first = slot - cost[i] + t
+    turn[k] = max(first, min(turn[k] + apart, first + max(MAX_QUEUE, MAX_TURNS * apart)))
+    asked[k] = turn[k]
+    changed[k] = true
+  end
+  return max(slot, asked[k])
+end
+
+while at <= size do
+  local limits, flags, horizon, before
+  limits, flags, horizon, before, at = parse(REQUEST, requests, at)
+  local slot, binding, deferred, wrong = now + before, 0, 0, 0
+  for i = 1, limits do
+    local k, t, full, charge
+    k, t, full, charge, at = parse(LIMIT, requests, at)
+    key[i], step[i], room[i], cost[i] = k, t, full - charge, charge
+    if foreign[k] then
+      wrong = i
+    elseif tat[k] then
+      if flags % 2 ~= UNLIMITED then
+        -- Kept even if the request is refused: rebased anew at a later now, the
+        -- slot that a refusal names would move away from it.
+        rebase(k, t)
+      end
+      local open, shut = tat[k] - room[i], closed[k]
+      if shut > open then
+        open = shut
+      end
+      opens[i] = open
+      if open > slot then
+        slot, binding, deferred = open, i, open == shut and 1 or 0
+      end
+    end
+  end
+  local answer, again = REFUSED, slot
+  if wrong > 0 then
+    answer, binding = FOREIGN, wrong
+  elseif slot - now <= horizon and not (flags == IN_TURN and binding > 0 and wastes(slot, limits)) then
+    answer = GRANTED
+    for i = 1, limits do
+      local k, t = key[i], step[i]
+      local a = tat[k]
+      if not a then
+        tat[k], last[k], closed[k], turn[k] = slot + cost[i], slot, 0, 0
+      else
+        if a - room[i] + cost[i] + horizon < now then
+          turn[k] = 0 -- it has been idle: those who had turns are gone
+        end
+        tat[k] = max(a, slot) + cost[i]
+        last[k] = max(last[k], slot)
+      end
+      interval[k] = t
+      changed[k] = true
+    end
+  elseif flags >= IN_TURN and binding > 0 and slot - now > horizon then
+    again = turn_of(binding, slot, horizon)
+  end
+  if answer == GRANTED and binding == 0 and slot == now then
+    out[#out + 1] = at_once
+  else
+    out[#out + 1] = pack(DECISION, answer, binding, deferred, slot, again)
+  end
+end
+
+save(tonumber(ARGV[2]))
+return table.concat(out)

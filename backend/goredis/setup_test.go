@@ -1,0 +1,180 @@
+package goredis
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/internal/redistest"
+	"github.com/redis/go-redis/v9"
+)
+
+// wantSetupError wants an error to be one that time does not mend, with advice.
+func wantSetupError(t testing.TB, what string, err error, advice string) {
+	t.Helper()
+	var setup *SetupError
+	if !errors.As(err, &setup) || !errors.Is(err, ErrSetup) || !strings.Contains(setup.Advice, advice) {
+		t.Errorf("%s = %v, want a SetupError that advises %q", what, err, advice)
+	}
+}
+
+// wantSetup wants it in a decision, which is final.
+func wantSetup(t testing.TB, d backend.Decision, advice string) {
+	t.Helper()
+	wantSetupError(t, fmt.Sprintf("Reserve() = %+v: Err", d), d.Err, advice)
+	if d.Granted || d.Undecided || d.Binding != -1 {
+		t.Errorf("Reserve() = %+v, want Err alone", d)
+	}
+}
+
+// wantAllSetup wants it of every method.
+func wantAllSetup(t *testing.T, b *Backend, advice string) {
+	t.Helper()
+	k := limit("k", every(time.Hour, 1))
+	for _, d := range decide(t, b, request(k), request(limit("other", every(time.Hour, 1)), k)) {
+		wantSetup(t, d, advice)
+	}
+	wantSetupError(t, "Defer()", b.Defer(t.Context(), "k", time.Hour), advice)
+	wantSetupError(t, "Release()", b.Release(t.Context(), []backend.Limit{k}, 1), advice)
+}
+
+// Trap 22: the client's credentials are wrong.
+func TestWrongCredentials(t *testing.T) {
+	server := redistest.Start(t, "--requirepass", "secret")
+	for _, o := range []redis.Options{{}, {Password: "wrong"}, {Username: "nobody", Password: "secret"}} {
+		o.Addr = server.Addr()
+		b := newBackend(t, clientWith(t, &o), Config{})
+		wantAllSetup(t, b, "Username and Password")
+		wantSetupError(t, "Clear()", b.Clear(t.Context()), "Username and Password")
+	}
+	takes(t, newBackend(t, clientWith(t, &redis.Options{Addr: server.Addr(), Password: "secret"}), Config{}), limit("k", every(time.Hour, 1)))
+}
+
+// setUser makes a user that may do what rules say, on a server that knows the
+// scripts, and returns a backend that is that user. Its prefix is "limits:".
+func setUser(t *testing.T, server *redistest.Server, rules ...string) *Backend {
+	t.Helper()
+	admin := server.Client(t)
+	args := []any{"ACL", "SETUSER", "user", "reset", "on", ">pw"}
+	for _, r := range rules {
+		args = append(args, r)
+	}
+	if err := admin.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatalf("%v: %v, want nil", args, err)
+	}
+	return newBackend(t, clientWith(t, &redis.Options{Addr: server.Addr(), Username: "user", Password: "pw"}), Config{Prefix: "limits:"})
+}
+
+// needed is what the package comment says that the user needs.
+var needed = []string{"+evalsha", "+eval", "+time", "+mget", "+exists", "+set"}
+
+// Trap 22: what the package comment and the advice of a SetupError say that the
+// user needs is enough, and each of it is needed.
+func TestUserNeedsWhatTheDocsSay(t *testing.T) {
+	server := redistest.Start(t)
+	admin := newBackend(t, server.Client(t), Config{Prefix: "limits:"})
+	k := limit("k", every(time.Hour, 1))
+
+	b := setUser(t, server, append(needed, "~limits:*")...)
+	takes(t, b, k)
+	refused(t, b, k)
+	if err := b.Defer(t.Context(), "deferred", time.Hour); err != nil {
+		t.Errorf("Defer() = %v, want nil", err)
+	}
+	if err := b.Release(t.Context(), []backend.Limit{k}, 1); err != nil {
+		t.Errorf("Release() = %v, want nil", err)
+	}
+	wantSetupError(t, "Clear() without SCAN", b.Clear(t.Context()), "")
+	if err := setUser(t, server, append(needed, "~limits:*", "+scan", "+unlink")...).Clear(t.Context()); err != nil {
+		t.Errorf("Clear() = %v, want nil", err)
+	}
+
+	for i, missing := range needed {
+		// So that the server knows the scripts but where EVAL is missing.
+		flushScripts(t, server.Client(t))
+		if missing != "+eval" {
+			takes(t, admin, limit(fmt.Sprint("load", i), every(time.Hour, 1)))
+		}
+		rules := slices.Delete(slices.Clone(needed), i, i+1)
+		b := setUser(t, server, append(rules, "~limits:*")...)
+		d := decide(t, b, request(limit(fmt.Sprint("new", i), every(time.Hour, 1))))[0]
+		if d.Granted || d.Undecided {
+			t.Errorf("Reserve() of a user without %s = %+v, want a SetupError", missing, d)
+		}
+		wantSetup(t, d, "EVALSHA, EVAL, TIME, MGET, EXISTS and SET on the prefix")
+	}
+}
+
+// Trap 22: a user whose keys are others.
+func TestUserOfOtherKeys(t *testing.T) {
+	server := redistest.Start(t)
+	wantAllSetup(t, setUser(t, server, append(needed, "~other:*")...), "on the prefix of the limits")
+	wantAllSetup(t, setUser(t, server, "-@all", "+ping", "~*"), "EVALSHA, EVAL")
+}
+
+// Trap 22: the server has commands renamed, as some hosts do.
+func TestCommandsRenamed(t *testing.T) {
+	for _, command := range []string{"EVALSHA", "EVAL", "MGET", "TIME", "SET", "EXISTS"} {
+		server := redistest.Start(t, "--rename-command", command, `""`)
+		b := newBackend(t, server.Client(t), Config{})
+		wantSetup(t, decide(t, b, request(limit("k", every(time.Hour, 1))))[0], "disable")
+	}
+}
+
+// The client's database is none that the server has.
+func TestWrongDatabase(t *testing.T) {
+	server := redistest.Start(t, "--databases", "2")
+	wantAllSetup(t, newBackend(t, clientWith(t, &redis.Options{Addr: server.Addr(), DB: 2}), Config{}), "DB of the client")
+	takes(t, newBackend(t, clientWith(t, &redis.Options{Addr: server.Addr(), DB: 1}), Config{}), limit("k", every(time.Hour, 1)))
+	node := redistest.Cluster(t)[0]
+	wantAllSetup(t, newBackend(t, clientWith(t, &redis.Options{Addr: node, DB: 1}), Config{}), "DB of the client to 0")
+}
+
+// Errors that time does not mend are told from those that it does.
+func TestSetupError(t *testing.T) {
+	b := newBackend(t, unasked(t), Config{})
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{errors.New("NOPERM is no word of Redis here"), false},
+		{redis.ErrClosed, false},
+		{replied("NOPERM this user has no permissions to run the 'evalsha' command"), true},
+		{replied("LOADING Redis is loading the dataset in memory"), false},
+		{replied("READONLY You can't write against a read only replica."), false},
+		{replied("OOM command not allowed when used memory > 'maxmemory'."), false},
+		{replied("CLUSTERDOWN The cluster is down"), false},
+		{replied("TRYAGAIN Multiple keys request during rehashing of slot"), false},
+		{replied("MASTERDOWN Link with MASTER is down"), false},
+		{replied("NOREPLICAS Not enough good replicas to write."), false},
+		{replied("BUSY Redis is busy running a script."), false},
+		{replied("MISCONF Redis is configured to save RDB snapshots"), false},
+		{replied("ERR max number of clients reached"), false},
+		{replied("MOVED 1234 127.0.0.1:7001"), true},
+		{replied("ERR Unknown Redis command called from script script: 49d3, on @user_script:27."), true},
+		{replied("ERR Error running script (call to f_49d3): @user_script:27: @user_script: 27: Unknown Redis command called from Lua script"), true},
+		{replied("ERR Error running script (call to f_49d3): @user_script:27: The user executing the script can't run this command or subcommand"), true},
+		{fmt.Errorf("wrapped: %w", replied("WRONGPASS invalid username-password pair")), true},
+	} {
+		got := b.setupError(c.err)
+		if (got != nil) != c.want {
+			t.Errorf("setupError(%v) = %v, want one: %v", c.err, got, c.want)
+		}
+		if got != nil && (!errors.Is(got, c.err) || !strings.Contains(got.Error(), c.err.Error())) {
+			t.Errorf("setupError(%v) = %v, want it to wrap the error", c.err, got)
+		}
+	}
+}
+
+// replied is an error that the server replies with.
+type replied string
+
+func (r replied) Error() string { return string(r) }
+
+// RedisError implements redis.Error.
+func (r replied) RedisError() {}
