@@ -15,11 +15,13 @@ import (
 // campaign sends messages and keeps account of each. A job's payload is the
 // index of its message.
 type campaign struct {
-	messages []message
-	sender   *sender
-	backend  backend.Backend
-	workers  int
-	progress *progress
+	messages  []message
+	sender    *sender
+	backend   backend.Backend
+	shared    bool        // others use the backend too
+	onBackend func(error) // told when the backend fails and when it is back
+	workers   int
+	progress  *progress
 
 	mu       sync.Mutex // guards what follows
 	report   report
@@ -47,6 +49,8 @@ func (c *campaign) run(ctx context.Context) (report, error) {
 		Order:  dispatcher.Backlog, // a campaign wants to be done soonest
 		Serial: true,               // no message of a chat overtakes another
 		OnDone: c.done,
+
+		OnBackend: c.onBackend,
 	})
 	if err != nil {
 		return report{}, err
@@ -112,6 +116,7 @@ func (c *campaign) account(start time.Time, stats dispatcher.Stats) report {
 	defer c.mu.Unlock()
 	r := c.report
 	r.messages = len(c.messages)
+	r.shared = c.shared
 	r.tooMany = int(c.sender.tooMany.Load())
 	r.retries = int(stats.Retried)
 	r.taken = c.last.Sub(start)

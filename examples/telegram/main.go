@@ -10,6 +10,10 @@
 //
 //	TELEGRAM_TOKEN=... go run ./examples/telegram -to messages.jsonl
 //
+// With -redis all copies of it that send for one bot share the limits:
+//
+//	go run ./examples/telegram -redis 127.0.0.1:6379
+//
 // Ctrl-C stops it cleanly: messages on their way are finished. Those not sent,
 // and those given up, are written to a file to go on with.
 package main
@@ -24,7 +28,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/freqlimit/dispatcher/backend/memory"
 	"github.com/freqlimit/dispatcher/examples/telegram/internal/botapi"
 )
 
@@ -34,6 +37,7 @@ type options struct {
 	to      string
 	server  string
 	unsent  string
+	redis   string
 	workers int
 }
 
@@ -85,16 +89,26 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr *os
 		fmt.Fprintf(stdout, "Demo: %d messages to a fake Bot API on %s, which enforces\n"+
 			"30 messages a second, 1 a second per chat and 20 a minute per group.\n\n", len(messages), o.server)
 	}
+	limits, err := newKeeper(ctx, o.redis, o.token)
+	if err != nil {
+		return err
+	}
+	defer limits.close()
+	if limits.shared {
+		fmt.Fprintf(stdout, "The limits are shared with all copies that use this Redis, under %s*.\n\n", sharedPrefix(o.token))
+	}
 	s, err := newSender(o.token, o.server, newClient(o.workers))
 	if err != nil {
 		return err
 	}
 	c := &campaign{
-		messages: messages,
-		sender:   s,
-		backend:  memory.New(memory.Config{}),
-		workers:  o.workers,
-		progress: newProgress(stdout, isTerminal(stdout), len(messages)),
+		messages:  messages,
+		sender:    s,
+		backend:   limits.backend,
+		shared:    limits.shared,
+		onBackend: watch(stderr),
+		workers:   o.workers,
+		progress:  newProgress(stdout, isTerminal(stdout), len(messages)),
 	}
 	r, err := c.run(ctx)
 	c.progress.finish()
@@ -130,6 +144,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.unsent, "unsent", "",
 		"the `file` for what was not sent or failed, .jsonl; it must not exist, unless it is that of -to;\n"+
 			"defaults to unsent.jsonl if -to is given")
+	flags.StringVar(&o.redis, "redis", "",
+		"the `address` of a Redis, host:port or redis://..., in which all copies that send for the bot share\n"+
+			"the limits; defaults to none, the limits are this copy's alone")
 	flags.IntVar(&o.workers, "workers", 32, "how many messages may be on their way at once")
 	if err := flags.Parse(args); err != nil {
 		return o, usageError{err}

@@ -22,6 +22,7 @@ type report struct {
 	tooMany int // answers of 429
 	retries int // messages tried once more, each time counted
 
+	shared   bool          // other copies may use up the limits too
 	taken    time.Duration // from the first start to the last outcome
 	shortest time.Duration // see shortestTime
 
@@ -78,7 +79,11 @@ func (r report) efficiency() string {
 	if r.notSent > 0 || r.taken <= 0 {
 		return ""
 	}
-	return fmt.Sprintf("possible: %.1f%% of the time taken", 100*r.shortest.Seconds()/r.taken.Seconds())
+	possible := "possible"
+	if r.shared {
+		possible = "possible to one copy alone"
+	}
+	return fmt.Sprintf("%s: %.1f%% of the time taken", possible, 100*r.shortest.Seconds()/r.taken.Seconds())
 }
 
 // percentile is the nearest-rank percentile of sorted values, from 1 to 100: the
