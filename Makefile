@@ -48,9 +48,17 @@ fuzz: ## Run each fuzz target FUZZTIME (200000x) times
 		done; \
 	done
 
+.PHONY: fleet
+fleet: ## Let 8 processes share 200/s through Redis for 20 s
+	GOREDIS_TEST_FLEET_TIME=20s go test -count 1 -v -run '^TestFleet$$' ./backend/goredis
+
 .PHONY: bench
 bench: ## Run the benchmarks that match BENCH (.), COUNT (1) times
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+.PHONY: peers
+peers: ## Measure it beside its peers, on a redis-server of its own
+	cd bench && go run .
 
 .PHONY: cover
 cover: ## Write the test coverage to cover.out and sum it up

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"testing"
@@ -26,8 +27,10 @@ import (
 	"github.com/freqlimit/dispatcher"
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/backend/backendtest"
+	"github.com/freqlimit/dispatcher/backend/goredis"
 	"github.com/freqlimit/dispatcher/backend/memory"
 	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/redis/go-redis/v9"
 )
 
 var (
@@ -35,6 +38,7 @@ var (
 	_ = errors.New
 	_ = fmt.Sprint
 	_ = log.Print
+	_ = slog.Info
 	_ http.Handler
 	_ = strconv.Itoa
 	_ testing.TB
@@ -42,6 +46,8 @@ var (
 	_ dispatcher.Order
 	_ backend.Limit
 	_ = backendtest.Run
+	_ goredis.Config
+	_ redis.Options
 	_ memory.Config
 	_ gcra.State
 )
