@@ -182,3 +182,52 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// picky can't keep a limit of more than 10 in a second.
+type picky struct{ remote }
+
+var errPicky = errors.New("picky")
+
+func (p *picky) Check(limits []dispatcher.Limit) error {
+	for _, l := range limits {
+		if l.Params.Limit > 10 {
+			return fmt.Errorf("%w: %w: %v", backend.ErrLimit, errPicky, l.Params)
+		}
+	}
+	return nil
+}
+
+// Trap 33: what a backend can't keep is said by whoever is told of it first, and
+// is not submitted.
+func TestTrap33Checker(t *testing.T) {
+	b := &picky{remote{inner: inMemory()}}
+	fine := func(context.Context, job) error { return nil }
+	_, err := dispatcher.New(b, fine, config{Params: perSecond(11)})
+	wantConfigError(t, err, "Params", "11/1s burst 1")
+	if !errors.Is(err, errPicky) {
+		t.Errorf("New() = %v, want what the backend says", err)
+	}
+	_, err = dispatcher.NewFreqLimit(b, perSecond(11))
+	wantConfigError(t, err, "params", "11/1s burst 1")
+	if !errors.Is(err, errPicky) {
+		t.Errorf("NewFreqLimit() = %v, want what the backend says", err)
+	}
+	if _, err := dispatcher.NewFreqLimit(b, perSecond(10)); err != nil {
+		t.Errorf("NewFreqLimit() = %v, want nil", err)
+	}
+	d, err := dispatcher.New(b, fine, config{Limits: func(key, _ string) []dispatcher.Limit {
+		return []dispatcher.Limit{limit(key, perSecond(11))}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, limits := range [][]dispatcher.Limit{nil, {limit("key", perSecond(10)), limit("other", perSecond(11))}} {
+		err := d.SubmitJob(t.Context(), job{Key: "key", Limits: limits})
+		if !errors.Is(err, errPicky) || !errors.Is(err, backend.ErrLimit) {
+			t.Errorf("SubmitJob() with limits %v = %v, want what the backend says", limits, err)
+		}
+	}
+	if got := d.Stats(); got.Submitted != 0 || got.Waiting != 0 {
+		t.Errorf("Stats() = %+v, want nothing submitted", got)
+	}
+}
