@@ -68,6 +68,20 @@ func TestSpare(t *testing.T) {
 	t.Run("no worker for it", func(t *testing.T) {
 		setUp(Config{Workers: 1, Shared: true}).wantBatch([]string{"a"}, nil)
 	})
+	t.Run("workers for one of two", func(t *testing.T) {
+		w := newWorld(t, Config{Workers: 3, Shared: true})
+		y := limitOn("y", rate(10, time.Second, 1))
+		for _, key := range []string{"a", "b"} {
+			w.submit(key+"x", x)
+			w.submit(key+"y", y)
+		}
+		w.wantBatch([]string{"ax", "ay"}, []string{"by"})
+	})
+	t.Run("closed by another limit since", func(t *testing.T) {
+		w := setUp(Config{Workers: many, Shared: true})
+		w.submit("other", limitOn("b", perKey))
+		w.wantBatch([]string{"a", "other"}, nil)
+	})
 	t.Run("nobody behind", func(t *testing.T) {
 		w := newWorld(t, Config{Workers: many, Shared: true})
 		w.submit("a", x)
