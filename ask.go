@@ -95,14 +95,15 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 		// What keeps this request from being decided need not keep others.
 		l.sched.Refused(now, &e.sched, schedule.Refusal{Until: now + int64(jittered(lastRetry)), Deferred: true})
 	case d.Err != nil:
+		job := l.jobOf(e)
 		l.sched.Rejected(now, &e.sched)
 		l.waiting.Add(-1)
-		l.report(&Result[T]{Job: e.job, Outcome: Failed, Err: d.Err})
+		l.report(&Result[T]{Job: job, Outcome: Failed, Err: d.Err})
 	case d.Granted:
 		slot := int64(d.Slot.Sub(l.epoch))
 		l.sched.Granted(now, &e.sched, slot)
 		l.accept(e, slot, d.Stamp)
-	case d.Binding < 0 || d.Binding >= len(e.job.Limits):
+	case d.Binding < 0 || d.Binding >= len(e.sched.Limits()):
 		// A refusal that no limit explains would be asked for again at once.
 		l.sched.Failed(now, &e.sched, now+int64(time.Second))
 	default:

@@ -47,8 +47,8 @@ func (a *asker[T]) flush() {
 		b.err = l.backend.Reserve(l.ctx, b.requests, b.decisions)
 		b.took = time.Since(sent)
 		l.mu.Lock()
-		defer l.mu.Unlock()
 		l.inbox.answered = append(l.inbox.answered, b)
+		l.mu.Unlock()
 		l.signal()
 		return nil
 	})

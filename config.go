@@ -135,28 +135,26 @@ func (c Config[T]) validate(b backend.Backend) error {
 	return nil
 }
 
-// limitsOf returns the limits of a job.
-func (d *Dispatcher[T]) limitsOf(job *Job[T]) ([]Limit, error) {
-	limits, c := job.Limits, &d.cfg
-	switch {
-	case limits != nil:
-	case c.Limits != nil:
+// limitsOf returns the limits of a job with the given ones; nil if it is under
+// Config.Params, or none, which is what nil was given for.
+func (d *Dispatcher[T]) limitsOf(key string, payload T, limits []Limit) ([]Limit, error) {
+	if limits == nil {
+		if d.cfg.Limits == nil {
+			return nil, nil // Params have been checked by New
+		}
 		var err error
-		if limits, err = c.callLimits(job); err != nil {
+		if limits, err = d.cfg.callLimits(key, payload); err != nil {
 			return nil, err
 		}
-	case c.Params != gcra.FreqLimitParams{}:
-		// Checked by New.
-		return []Limit{{Key: job.Key, Params: c.Params}}, nil
 	}
 	return limits, backend.Check(d.backend, limits)
 }
 
-func (c *Config[T]) callLimits(job *Job[T]) (limits []Limit, err error) {
+func (c *Config[T]) callLimits(key string, payload T) (limits []Limit, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = newPanicError(v)
 		}
 	}()
-	return c.Limits(job.Key, job.Payload), nil
+	return c.Limits(key, payload), nil
 }

@@ -27,26 +27,16 @@ type Dispatcher[T any] struct {
 	counts  counts
 	away    atomic.Pointer[Away] // nil while the backend answers
 
-	wake chan struct{} // holds a token while there is news in the inbox
+	told atomic.Bool   // the loop has been woken, and has not looked since
+	wake chan struct{} // holds a token while there is news
 	done chan struct{} // closed when Run has returned
+
+	desk desk[T]
 
 	mu     sync.Mutex // guards what follows
 	closed bool       // nothing is accepted any more
 	ran    bool       // Run has been called
 	inbox  inbox[T]
-}
-
-// inbox is the news for the goroutine that schedules.
-type inbox[T any] struct {
-	submitted []*entry[T]
-	deferred  []deferral
-	finished  []finished[T]
-	answered  []*batch[T]
-}
-
-type deferral struct {
-	key   string
-	until int64
 }
 
 // New returns a dispatcher whose limits are kept by b and whose jobs are done by
@@ -65,14 +55,16 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 	if err != nil {
 		return nil, err
 	}
-	return &Dispatcher[T]{
+	d := &Dispatcher[T]{
 		backend: b,
 		handler: handler,
 		cfg:     cfg,
 		epoch:   time.Now(),
 		wake:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
-	}, nil
+	}
+	d.desk.open(d.signal)
+	return d, nil
 }
 
 // Submit accepts a job with the limits that the Config gives it, and returns at
@@ -86,7 +78,7 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 // ctx; or it is a [*PanicError] if Config.Limits panicked, or says that ctx is
 // nil. A job may be submitted before Run is called.
 func (d *Dispatcher[T]) Submit(ctx context.Context, key string, payload T) error {
-	return d.SubmitJob(ctx, Job[T]{Key: key, Payload: payload})
+	return d.submit(ctx, submission[T]{key: key}, payload)
 }
 
 // SubmitJob is Submit for a job with limits or a priority of its own.
@@ -95,20 +87,32 @@ func (d *Dispatcher[T]) Submit(ctx context.Context, key string, payload T) error
 // them, also for the jobs that wait: a key has one set of params at a time. A
 // job that waits and costs more than a lowered Burst then ends as failed.
 func (d *Dispatcher[T]) SubmitJob(ctx context.Context, job Job[T]) error {
+	return d.submit(ctx, submission[T]{key: job.Key, limits: job.Limits, priority: job.Priority}, job.Payload)
+}
+
+func (d *Dispatcher[T]) submit(ctx context.Context, s submission[T], payload T) error {
 	if ctx == nil {
 		return errors.New("dispatcher: submit: nil context")
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("dispatcher: submit: %w", err)
 	}
-	limits, err := d.limitsOf(&job)
-	if err != nil {
+	var err error
+	if s.limits, err = d.limitsOf(s.key, payload, s.limits); err != nil {
 		return fmt.Errorf("dispatcher: submit: %w", err)
 	}
-	job.Limits = limits
-	job.submitted, job.slot, job.attempt = time.Now(), time.Time{}, 0
-	e := newEntry(ctx, job)
+	s.entry = &entry[T]{payload: payload, submitted: d.now()}
+	if ctx != context.Background() {
+		s.entry.extra = &extra{ctx: ctx}
+	}
+	if err := d.accept(s); err != nil {
+		return err
+	}
+	d.signal()
+	return nil
+}
 
+func (d *Dispatcher[T]) accept(s submission[T]) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -119,8 +123,7 @@ func (d *Dispatcher[T]) SubmitJob(ctx context.Context, job Job[T]) error {
 	}
 	d.waiting.Add(1)
 	d.counts.submitted.Add(1)
-	d.inbox.submitted = append(d.inbox.submitted, e)
-	d.signal()
+	d.inbox.submitted.add(s)
 	return nil
 }
 
@@ -135,8 +138,8 @@ func (d *Dispatcher[T]) SubmitJob(ctx context.Context, job Job[T]) error {
 func (d *Dispatcher[T]) Defer(ctx context.Context, key string, delay time.Duration) error {
 	until, err := d.deferKey(ctx, key, delay)
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.inbox.deferred = append(d.inbox.deferred, deferral{key, until})
+	d.mu.Unlock()
 	d.signal()
 	return err
 }
@@ -207,24 +210,6 @@ func (d *Dispatcher[T]) Shutdown(ctx context.Context) error {
 			Err:     context.Cause(ctx),
 		}
 	}
-}
-
-// signal says that there is news. It requires that mu is held.
-func (d *Dispatcher[T]) signal() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
-}
-
-// take swaps the inbox for an empty one, and says whether it was the last that
-// can hold submitted jobs. If closing, it is.
-func (d *Dispatcher[T]) take(empty inbox[T], closing bool) (in inbox[T], closed bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.closed = d.closed || closing
-	in, d.inbox = d.inbox, empty
-	return in, d.closed
 }
 
 // now is the present instant of the scheduler.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/freqlimit/dispatcher/gcra"
 	"github.com/freqlimit/dispatcher/internal/schedule"
 	"golang.org/x/sync/errgroup"
 )
@@ -20,12 +21,13 @@ type loop[T any] struct {
 	sched *schedule.Scheduler
 	asker asker[T]
 
-	spare  inbox[T]       // memory for the next inbox
-	fresh  []*entry[T]    // submitted, and not yet with the scheduler
-	coming []*entry[T]    // jobs that have a slot in the future, by slot
-	starts chan *entry[T] // to the workers; there is always room
-	busy   int            // jobs that workers have
-	hands  int            // workers
+	spare  inbox[T]          // memory for the next inbox
+	fresh  [][]submission[T] // submitted, and not yet with the scheduler
+	params [1]Limit          // scratch of submit
+	done   []finished[T]     // scratch of takeIn
+	coming []start[T]        // jobs that have a slot in the future, by slot
+	busy   int               // jobs that workers have
+	hands  int               // workers
 }
 
 func newLoop[T any](ctx context.Context, d *Dispatcher[T], group *errgroup.Group) *loop[T] {
@@ -33,7 +35,6 @@ func newLoop[T any](ctx context.Context, d *Dispatcher[T], group *errgroup.Group
 		Dispatcher: d,
 		ctx:        ctx,
 		group:      group,
-		starts:     make(chan *entry[T], d.cfg.Workers),
 	}
 	l.asker = newAsker(l)
 	l.sched = schedule.New(schedule.Config{
@@ -48,7 +49,7 @@ func newLoop[T any](ctx context.Context, d *Dispatcher[T], group *errgroup.Group
 }
 
 func (l *loop[T]) run() error {
-	defer close(l.starts)
+	defer l.desk.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -68,33 +69,35 @@ func (l *loop[T]) run() error {
 	}
 }
 
-// chunk is how many submitted jobs are taken in at a time, so that a million
-// that come at once do not make others late.
-const chunk = 512
-
 // takeIn tells the scheduler the news, and returns whether no more jobs can come
 // but those in l.fresh.
 func (l *loop[T]) takeIn() (closed bool) {
 	in, closed := l.take(l.spare, false)
 	now := l.now()
-	next := in.submitted
-	if len(l.fresh) > 0 || len(next) > chunk {
-		l.fresh = append(l.fresh, next...)
-		next = l.fresh[:min(chunk, len(l.fresh))]
-		if l.fresh = l.fresh[len(next):]; len(l.fresh) == 0 {
+	l.fresh = append(l.fresh, in.submitted.full...)
+	if len(in.submitted.last) > 0 {
+		l.fresh = append(l.fresh, in.submitted.last)
+		in.submitted.last = nil
+	}
+	if len(l.fresh) > 0 {
+		block := l.fresh[0]
+		if l.fresh = l.fresh[1:]; len(l.fresh) == 0 {
 			l.fresh = nil // an empty slice would hold all the memory
 		}
-	}
-	for i, e := range next {
-		l.sched.Submit(now, &e.sched, e.job.Limits)
-		next[i] = nil
+		for i := range block {
+			l.submit(now, &block[i])
+		}
+		clear(block)
+		in.submitted.last = block[:0]
 	}
 	for _, d := range in.deferred {
 		l.sched.Defer(now, d.key, d.until)
 	}
-	for _, f := range in.finished {
-		l.finished(now, f)
+	l.done = l.desk.collect(l.done[:0])
+	for i := range l.done {
+		l.finished(now, &l.done[i])
 	}
+	clear(l.done)
 	for _, b := range in.answered {
 		l.asker.answered(now, b)
 	}
@@ -102,11 +105,25 @@ func (l *loop[T]) takeIn() (closed bool) {
 	return closed
 }
 
-func (l *loop[T]) finished(now int64, f finished[T]) {
+func (l *loop[T]) submit(now int64, s *submission[T]) {
+	l.sched.Submit(now, &s.entry.sched, s.key, s.priority, l.limits(s))
+}
+
+// limits returns the limits of a submitted job, those of Config.Params in memory
+// that the next call uses again.
+func (l *loop[T]) limits(s *submission[T]) []Limit {
+	if s.limits != nil || l.cfg.Params == (gcra.FreqLimitParams{}) {
+		return s.limits
+	}
+	l.params[0] = Limit{Key: s.key, Params: l.cfg.Params}
+	return l.params[:]
+}
+
+func (l *loop[T]) finished(now int64, f *finished[T]) {
 	l.busy--
 	if f.again {
 		l.counts.retried.Add(1)
-		l.sched.Defer(now, f.entry.job.Key, f.until)
+		l.sched.Defer(now, f.entry.sched.Key(), f.until)
 	}
 	l.sched.Finished(now, &f.entry.sched, f.again)
 }
@@ -130,33 +147,36 @@ func (l *loop[T]) decide() {
 
 // accept puts a job that has its slot among those to come.
 func (l *loop[T]) accept(e *entry[T], slot, stamp int64) {
-	e.slot, e.stamp = slot, stamp
 	i := len(l.coming)
-	for i > 0 && l.coming[i-1].sched.Slot > e.sched.Slot {
+	for i > 0 && l.coming[i-1].entry.sched.Slot > e.sched.Slot {
 		i--
 	}
-	l.coming = slices.Insert(l.coming, i, e)
+	l.coming = slices.Insert(l.coming, i, start[T]{e, slot, stamp})
 }
 
 // handOver gives workers the jobs whose slots have come.
 func (l *loop[T]) handOver() {
-	now, n := l.now(), 0
-	for n < len(l.coming) && l.coming[n].sched.Slot <= now {
-		e := l.coming[n]
-		n++
-		l.busy++
-		if l.busy > l.hands {
-			l.hands++
-			l.hire()
-		}
-		l.running.Add(1)
-		l.waiting.Add(-1)
-		l.starts <- e
+	if len(l.coming) == 0 {
+		return
 	}
+	now, n := l.now(), 0
+	for n < len(l.coming) && l.coming[n].entry.sched.Slot <= now {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	l.busy += n
+	l.running.Add(int64(n))
+	l.waiting.Add(int64(-n))
+	l.desk.lay(l.coming[:n])
 	l.coming = slices.Delete(l.coming, 0, n)
+	for ; l.hands < l.busy; l.hands++ {
+		l.hire()
+	}
 }
 
-// hire starts a worker, which ends when l.starts is closed. One that a handler or
+// hire starts a worker, which ends when the desk is closed. One that a handler or
 // OnDone ends with runtime.Goexit is replaced.
 func (l *loop[T]) hire() {
 	l.workers.Add(1)
@@ -168,7 +188,7 @@ func (l *loop[T]) hire() {
 				l.hire()
 			}
 		}()
-		l.work(l.ctx, l.starts)
+		l.work(l.ctx)
 		returned = true
 		return nil
 	})
@@ -177,8 +197,8 @@ func (l *loop[T]) hire() {
 // wait returns when there is news, the next instant has come, or ctx has ended.
 func (l *loop[T]) wait(timer *time.Timer) {
 	at, ok := l.sched.Wake()
-	if len(l.coming) > 0 && (!ok || l.coming[0].sched.Slot < at) {
-		at, ok = l.coming[0].sched.Slot, true
+	if len(l.coming) > 0 && (!ok || l.coming[0].entry.sched.Slot < at) {
+		at, ok = l.coming[0].entry.sched.Slot, true
 	}
 	if tidy, some := l.sched.Tidy(); some && (!ok || tidy < at) {
 		at, ok = tidy, true
@@ -200,25 +220,21 @@ func (l *loop[T]) stop() error {
 	ctx, cancel := lastWords(l.ctx)
 	defer cancel()
 	// The latest first: a limit takes back only its last slot.
-	for _, e := range slices.Backward(l.coming) {
-		l.release(ctx, e)
+	for _, s := range slices.Backward(l.coming) {
+		l.release(ctx, s)
 	}
-	for _, e := range l.coming {
-		l.drop(e)
+	for _, s := range l.coming {
+		l.drop(l.jobOf(s.entry))
 	}
-	l.sched.Abandon(func(j *schedule.Job) { l.drop(entryOf[T](j)) })
-	for _, e := range l.fresh {
-		l.drop(e)
-	}
+	l.sched.Abandon(func(j *schedule.Job) { l.drop(l.jobOf(entryOf[T](j))) })
+	l.dropFresh(l.fresh)
 	for {
 		in, _ := l.take(inbox[T]{}, true)
-		for _, e := range in.submitted {
-			l.drop(e)
-		}
-		for _, f := range in.finished {
+		l.dropFresh(append(in.submitted.full, in.submitted.last))
+		for _, f := range l.desk.collect(nil) {
 			l.busy--
 			if f.again {
-				l.drop(f.entry)
+				l.drop(l.jobOf(f.entry))
 			}
 		}
 		for _, b := range in.answered {
@@ -231,11 +247,26 @@ func (l *loop[T]) stop() error {
 	}
 }
 
+// dropFresh drops jobs that are not with the scheduler.
+func (l *loop[T]) dropFresh(fresh [][]submission[T]) {
+	for _, block := range fresh {
+		for i := range block {
+			s := &block[i]
+			l.drop(Job[T]{
+				Key:       s.key,
+				Payload:   s.entry.payload,
+				Limits:    slices.Clone(l.limits(s)),
+				Priority:  s.priority,
+				submitted: l.epoch.Add(time.Duration(s.entry.submitted)),
+			})
+		}
+	}
+}
+
 // drop ends a job that waits without running it.
-func (l *loop[T]) drop(e *entry[T]) {
+func (l *loop[T]) drop(j Job[T]) {
 	l.waiting.Add(-1)
-	e.job.slot = time.Time{}
-	l.report(&Result[T]{Job: e.job, Outcome: Dropped, Err: stopped(l.ctx)})
+	l.report(&Result[T]{Job: j, Outcome: Dropped, Err: stopped(l.ctx)})
 }
 
 // report ends a job that no worker has.
@@ -256,15 +287,14 @@ func (l *loop[T]) apart(f func()) {
 // reset returns an empty inbox in the memory of this one, if it is not much.
 func (in inbox[T]) reset() inbox[T] {
 	return inbox[T]{
-		submitted: empty(in.submitted),
+		submitted: blocks[T]{last: in.submitted.last},
 		deferred:  empty(in.deferred),
-		finished:  empty(in.finished),
 		answered:  empty(in.answered),
 	}
 }
 
 func empty[E any](s []E) []E {
-	if cap(s) > 4*chunk {
+	if cap(s) > 4*blockSize {
 		return nil
 	}
 	clear(s)

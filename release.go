@@ -18,8 +18,8 @@ func lastWords(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // release gives back the slot of a job that will not start.
-func (d *Dispatcher[T]) release(ctx context.Context, e *entry[T]) {
-	d.giveBack(ctx, e.job.Limits, e.stamp)
+func (d *Dispatcher[T]) release(ctx context.Context, s start[T]) {
+	d.giveBack(ctx, s.entry.sched.Limits(), s.stamp)
 }
 
 func (d *Dispatcher[T]) giveBack(ctx context.Context, limits []backend.Limit, stamp int64) {

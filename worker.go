@@ -9,40 +9,47 @@ import (
 	"time"
 )
 
-// finished is a worker's report on a job.
-type finished[T any] struct {
-	entry *entry[T]
-	again bool          // the job runs again
-	delay time.Duration // for which its key is deferred, if it runs again
-	until int64         // its key is deferred until then
-}
-
 // work does jobs until there are no more. ctx is that of Run.
-func (d *Dispatcher[T]) work(ctx context.Context, starts <-chan *entry[T]) {
-	for e := range starts {
+func (d *Dispatcher[T]) work(ctx context.Context) {
+	var done finished[T] // the job that it is done with, and has not said so
+	defer func() {
+		if done.entry != nil { // a handler or OnDone ends the goroutine
+			d.desk.giveBack(&done)
+		}
+	}()
+	for {
+		s, ok := d.desk.next(&done)
+		if !ok {
+			return
+		}
 		if ctx.Err() != nil {
-			d.skip(ctx, e)
+			d.skip(ctx, s, &done)
 		} else {
-			d.do(ctx, e)
+			d.do(ctx, s, &done)
 		}
 	}
 }
 
 // skip drops a job whose slot has come when Run's ctx has ended.
-func (d *Dispatcher[T]) skip(ctx context.Context, e *entry[T]) {
+func (d *Dispatcher[T]) skip(ctx context.Context, s start[T], done *finished[T]) {
 	words, cancel := lastWords(ctx)
 	defer cancel()
-	d.release(words, e)
-	e.job.slot = time.Time{}
-	d.finish(ctx, &Result[T]{Job: e.job, Outcome: Dropped, Err: stopped(ctx)}, &finished[T]{entry: e})
+	d.release(words, s)
+	done.entry = s.entry
+	d.running.Add(-1)
+	d.end(&Result[T]{Job: d.jobOf(s.entry), Outcome: Dropped, Err: stopped(ctx)})
 }
 
 // do runs one job and reports on it, whatever its handler does.
-func (d *Dispatcher[T]) do(ctx context.Context, e *entry[T]) {
-	e.job.attempt++
-	e.job.slot = d.epoch.Add(time.Duration(e.slot))
-	r := Result[T]{Job: e.job, Started: time.Now()}
-	f := finished[T]{entry: e}
+func (d *Dispatcher[T]) do(ctx context.Context, s start[T], done *finished[T]) {
+	e := s.entry
+	r := Result[T]{Job: d.jobOf(e)}
+	r.Job.attempt++
+	r.Job.slot = d.epoch.Add(time.Duration(s.slot))
+	if d.cfg.OnDone != nil {
+		r.Started = time.Now()
+	}
+	var retry *RetryAfterError
 	returned := false
 	defer func() {
 		if !returned {
@@ -53,50 +60,47 @@ func (d *Dispatcher[T]) do(ctx context.Context, e *entry[T]) {
 				r.Err = ErrGoexit
 			}
 		}
-		r.Ended = time.Now()
-		d.finish(ctx, &r, &f)
+		done.entry = e
+		if retry != nil {
+			e.attempted(r.Job.attempt)
+			d.again(ctx, r.Job.Key, retry.Delay, done)
+			return
+		}
+		d.running.Add(-1)
+		if d.cfg.OnDone != nil {
+			r.Ended = time.Now()
+		}
+		d.end(&r)
 	}()
-	r.Err = d.handler(e.context(ctx), e.job)
-	// Here, where a panic is the handler's own: Unwrap and As are its error's.
-	if retry, ok := errors.AsType[*RetryAfterError](r.Err); ok {
-		f.again, f.delay = true, retry.Delay
-	}
+	r.Err = d.handler(e.context(ctx), r.Job)
 	r.Outcome = Succeeded
 	if r.Err != nil {
 		r.Outcome = Failed
+		// Here, where a panic is the handler's own: Unwrap and As are its error's.
+		retry, _ = errors.AsType[*RetryAfterError](r.Err)
 	}
 	returned = true
+}
+
+// again sends a job back to run again after a delay, for which its key is
+// deferred.
+func (d *Dispatcher[T]) again(ctx context.Context, key string, delay time.Duration, done *finished[T]) {
+	done.again = true
+	d.waiting.Add(1)
+	d.running.Add(-1)
+	// Others that share the backend must hear of it even while this one stops.
+	ctx, cancel := lastWords(ctx)
+	defer cancel()
+	var err error
+	if done.until, err = d.deferKey(ctx, key, delay); err != nil {
+		d.cfg.Logger.Warn("dispatcher: the backend did not defer a key",
+			slog.String("key", key), slog.Any("error", err))
+	}
 }
 
 // stopped is the error of a job that is dropped because Run's ctx has ended.
 func stopped(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", ErrStopped, context.Cause(ctx))
-}
-
-// finish makes the result known, unless the job is to run again.
-func (d *Dispatcher[T]) finish(ctx context.Context, r *Result[T], f *finished[T]) {
-	defer func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.inbox.finished = append(d.inbox.finished, *f)
-		d.signal()
-	}()
-	if f.again {
-		d.waiting.Add(1)
-	}
-	d.running.Add(-1)
-	if !f.again {
-		d.end(r)
-		return
-	}
-	// Others that share the backend must hear of it even while this one stops.
-	ctx, cancel := lastWords(ctx)
-	defer cancel()
-	var err error
-	if f.until, err = d.deferKey(ctx, r.Job.Key, f.delay); err != nil {
-		d.cfg.Logger.Warn("dispatcher: the backend did not defer a key",
-			slog.String("key", r.Job.Key), slog.Any("error", err))
-	}
 }
 
 // end counts, logs and reports the outcome of a job.

@@ -44,21 +44,21 @@ func TestAbandonHandsOverEveryJobOnce(t *testing.T) {
 		w.Abandon(func(j *Job) { got[j]++ })
 		for _, j := range running {
 			if got[j] != 0 {
-				t.Errorf("serial %v: a running job of %q is handed over", serial, j.Key)
+				t.Errorf("serial %v: a running job of %q is handed over", serial, j.Key())
 			}
 			got[j] = 1
 		}
 		for _, j := range waiting {
 			if got[j] != 1 {
 				t.Errorf("serial %v: a job of %q, priority %d, is handed over %d times, want once",
-					serial, j.Key, j.Priority, got[j])
+					serial, j.Key(), j.Priority(), got[j])
 			}
 		}
 		if len(got) != len(waiting)+2 {
 			t.Errorf("serial %v: %d jobs are handed over or run, want %d", serial, len(got), len(waiting)+2)
 		}
 		if j, _ := w.Next(w.now); j != nil {
-			t.Errorf("serial %v: a job of %q starts afterwards", serial, j.Key)
+			t.Errorf("serial %v: a job of %q starts afterwards", serial, j.Key())
 		}
 		for _, j := range running {
 			w.Finished(w.now, j, false)
@@ -76,7 +76,7 @@ func TestAbandonInRandomWorkloads(t *testing.T) {
 	checkSome(t, func(t *rapidT) {
 		work := draw(t)
 		w := newWorld(t, work.cfg)
-		w.takes = func(j *Job) int64 { return work.work[j.Value.(int)].takes }
+		w.takes = func(j *Job) int64 { return work.work[idOf(j)].takes }
 		end := int64(span(t, "end", 0, 100))
 		jobs := 0
 		for _, e := range work.events {
@@ -84,7 +84,7 @@ func TestAbandonInRandomWorkloads(t *testing.T) {
 				continue
 			}
 			w.runUntil(e.at)
-			w.submitAt(work.work[e.job].priority, work.work[e.job].key, work.work[e.job].limits...).Value = e.job
+			setID(w.submitAt(work.work[e.job].priority, work.work[e.job].key, work.work[e.job].limits...), e.job)
 			jobs++
 		}
 		w.runUntil(end)

@@ -203,8 +203,8 @@ func newSchedulerMachine(cfg Config) schedulerMachine {
 }
 
 func (m schedulerMachine) submit(now int64, id int, w work) {
-	m.jobs[id] = &Job{Key: w.key, Priority: w.priority, Value: id}
-	m.Submit(now, m.jobs[id], w.limits)
+	m.jobs[id] = newJob(id)
+	m.Submit(now, m.jobs[id], w.key, w.priority, w.limits)
 }
 
 func (m schedulerMachine) deferKey(now int64, key string, until int64) { m.Defer(now, key, until) }
@@ -221,7 +221,7 @@ func (m schedulerMachine) next(now int64) (id int, slot int64, ok bool) {
 	if ask {
 		m.Granted(now, j, j.Slot)
 	}
-	return j.Value.(int), j.Slot, true
+	return idOf(j), j.Slot, true
 }
 
 func (m schedulerMachine) wake(int64) (int64, bool) { return m.Wake() }

@@ -157,7 +157,7 @@ func (r *rally) happen(e event) {
 		return
 	}
 	j := r.work.work[e.job]
-	r.Submit(r.now, &Job{Key: j.key, Priority: j.priority, Value: e.job}, j.limits)
+	r.Submit(r.now, newJob(e.job), j.key, j.priority, j.limits)
 	for _, l := range j.limits {
 		if span(r.t, "rival", 0, 2) == 0 {
 			r.store.reserve(r.now, 0, 1<<40, []backend.Limit{l})
@@ -177,7 +177,7 @@ func (r *rally) finish() {
 	}
 	r.running = rest
 	for _, j := range over {
-		again := r.work.work[j.Value.(int)].again > 0 && r.starts[j.Value.(int)] == 1
+		again := r.work.work[idOf(j)].again > 0 && r.starts[idOf(j)] == 1
 		r.Finished(r.now, j, again)
 	}
 }
@@ -208,13 +208,13 @@ func (r *rally) take() {
 // mustBeAlone fails if keys are serial and another job of this key runs, or is
 // being asked for.
 func (r *rally) mustBeAlone(j *Job) {
-	busy := r.busyKey(j.Key)
-	same := func(o *Job) bool { return o.Key == j.Key }
+	busy := r.busyKey(j.Key())
+	same := func(o *Job) bool { return o.Key() == j.Key() }
 	for _, trip := range r.trips {
 		busy = busy || slices.ContainsFunc(trip.jobs, same)
 	}
 	if r.cfg.Serial && (busy || slices.ContainsFunc(r.asking, same)) {
-		r.t.Fatalf("at %d job %v is taken while another of key %q runs or is asked for\n%v", r.now, j.Value, j.Key, r.work)
+		r.t.Fatalf("at %d job %v is taken while another of key %q runs or is asked for\n%v", r.now, idOf(j), j.Key(), r.work)
 	}
 }
 
@@ -274,7 +274,7 @@ func (r *rally) decide(trip *trip) {
 			case span(r.t, "reject", 0, 19) == 0:
 				answer = func(now int64) {
 					r.Rejected(now, j)
-					r.gone[j.Value.(int)] = true
+					r.gone[idOf(j)] = true
 				}
 			default:
 				limits := r.Request(j, nil)
@@ -292,14 +292,14 @@ func (r *rally) decide(trip *trip) {
 }
 
 func (r *rally) begin(j *Job, slot int64) {
-	id := j.Value.(int)
+	id := idOf(j)
 	r.starts[id]++
-	l := laneID{j.Key, j.Priority}
+	l := laneID{j.Key(), j.Priority()}
 	before := r.granted[l]
 	switch {
 	case j.Slot < slot:
 		r.t.Fatalf("job %d starts at %d, before the slot that it was granted, %d", id, j.Slot, slot)
-	case j.Slot > slot && j.Slot > r.told[j.Key]: // it may have been deferred meanwhile
+	case j.Slot > slot && j.Slot > r.told[j.Key()]: // it may have been deferred meanwhile
 		r.t.Fatalf("job %d starts at %d, want its slot, %d", id, j.Slot, slot)
 	}
 	r.granted[l] = append(before, started{Job: j, slot: j.Slot})
@@ -324,7 +324,7 @@ func (r *rally) check() {
 			if i > 0 && s.slot < starts[i-1].slot {
 				r.t.Fatalf("lane %v: a start at %d after one at %d\n%v", l, s.slot, starts[i-1].slot, r.work)
 			}
-			id := s.Value.(int)
+			id := idOf(s.Job)
 			if !seen[s.Job] && id < last {
 				r.t.Fatalf("lane %v: job %d starts after job %d\n%v", l, id, last, r.work)
 			}
@@ -356,7 +356,7 @@ func TestBatchHasOneJobOfEachLane(t *testing.T) {
 		if j == nil {
 			break
 		}
-		keys[j.Key]++
+		keys[j.Key()]++
 	}
 	if len(keys) != 3 || keys["0"] != 1 || keys["1"] != 1 || keys["2"] != 1 {
 		t.Errorf("a batch has %v jobs by key, want one of each of three", keys)

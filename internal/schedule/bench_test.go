@@ -25,9 +25,10 @@ func newCrowd(order Order, limits func(lane int, limits []backend.Limit) []backe
 	}
 }
 
-func (c *crowd) submit(j *Job) {
-	c.buf = c.limits(j.Value.(int), c.buf[:0])
-	c.Submit(c.now, j, c.buf)
+// submit submits a job of a lane, with the lane as its id.
+func (c *crowd) submit(lane int, key string) {
+	c.buf = c.limits(lane, c.buf[:0])
+	c.Submit(c.now, newJob(lane), key, 0, c.buf)
 }
 
 // start starts the next job, at once or after some time.
@@ -52,17 +53,15 @@ func (c *crowd) start(b *testing.B) *Job {
 // it waits, without its key, in bytes.
 func (c *crowd) fill(lanes int) float64 {
 	keys := make([]string, lanes)
-	values := make([]any, lanes)
 	for i := range lanes {
-		keys[i], values[i] = laneKey(i), i
+		keys[i] = laneKey(i)
 	}
 	before := heapInUse()
 	for i := range lanes {
-		c.submit(&Job{Key: keys[i], Value: values[i]})
+		c.submit(i, keys[i])
 	}
 	after := heapInUse()
 	runtime.KeepAlive(keys)
-	runtime.KeepAlive(values)
 	return float64(after-before) / float64(lanes)
 }
 
@@ -92,7 +91,7 @@ func (c *crowd) benchmark(b *testing.B, lanes int) {
 	for b.Loop() {
 		j := c.start(b)
 		c.Finished(c.now, j, false)
-		c.submit(&Job{Key: j.Key, Value: j.Value})
+		c.submit(idOf(j), j.Key())
 		jobs++
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(jobs), "ns/job")
@@ -166,14 +165,14 @@ func BenchmarkDeepLane(b *testing.B) {
 			c := newCrowd(Fair, alone)
 			before := heapInUse()
 			for range jobs {
-				c.submit(&Job{Key: "a", Value: 0})
+				c.submit(0, "a")
 			}
 			bytes := float64(heapInUse()-before) / float64(jobs)
 			b.ReportAllocs()
 			for b.Loop() {
 				j := c.start(b)
 				c.Finished(c.now, j, false)
-				c.submit(&Job{Key: "a", Value: 0})
+				c.submit(0, "a")
 			}
 			b.ReportMetric(bytes, "B/job")
 		})
@@ -227,7 +226,7 @@ func BenchmarkClaims(b *testing.B) {
 			again := func() {
 				j := c.start(b)
 				c.Finished(c.now, j, false)
-				c.submit(&Job{Key: j.Key, Value: j.Value})
+				c.submit(idOf(j), j.Key())
 			}
 			for range 40 * groups {
 				again()

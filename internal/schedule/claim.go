@@ -28,15 +28,29 @@ func (s *Scheduler) claimed(l *lane) *gate {
 		lim := u.limit()
 		first := lim.heads.top()
 		holder := first.lane
-		if holder == l || holder.overdue > s.tau || !holder.rank.before(l.rank) {
+		if holder == l || holder.overdue > s.tau || !holder.before(l) {
 			continue
 		}
-		after := lim.state.Charge(s.tau, lim.params, u.gate.cost).TAT - first.gate.headroom
+		after := lim.state.Charge(s.tau, lim.params, int(u.gate.cost)).TAT - first.gate.headroom
 		if after > holder.opens() {
 			return u.gate
 		}
 	}
 	return nil
+}
+
+// holds is what the claims on a limit keep waiting.
+type holds struct {
+	held []*gate  // its open gates at which a claim keeps everyone waiting
+	by   []*limit // limits with held gates, whose claims go by this one too
+}
+
+// holding returns lim.holds.
+func (lim *limit) holding() *holds {
+	if lim.holds == nil {
+		lim.holds = &holds{}
+	}
+	return lim.holds
 }
 
 // hold hides a gate at which everyone is kept waiting by a claim on its limit.
@@ -45,37 +59,50 @@ func (s *Scheduler) claimed(l *lane) *gate {
 func (s *Scheduler) hold(g *gate) {
 	s.unwatch(g)
 	lim := g.limit
-	lim.held = append(lim.held, g)
+	h := lim.holding()
+	h.held = append(h.held, g)
 	s.holding[lim] = struct{}{}
 	if s.tau > s.decided {
 		s.early = append(s.early, lim)
 	}
 	holder := lim.heads.top().lane
 	for i := range holder.uses {
-		if of := holder.uses[i].limit(); !slices.Contains(of.holds, lim) {
-			of.holds = append(of.holds, lim)
+		if of := holder.uses[i].limit().holding(); !slices.Contains(of.by, lim) {
+			of.by = append(of.by, lim)
 		}
+	}
+}
+
+// unheld takes a gate from those held.
+func (s *Scheduler) unheld(g *gate) {
+	h := g.limit.holding()
+	h.held = slices.DeleteFunc(h.held, func(o *gate) bool { return o == g })
+	if len(h.held) == 0 {
+		delete(s.holding, g.limit)
 	}
 }
 
 // changed is called when the TAT, the deferral or the first head of a limit may
 // be another: whom a claim keeps waiting because of it is looked at again.
 func (s *Scheduler) changed(lim *limit) {
+	if lim.holds == nil {
+		return
+	}
 	s.unhold(lim)
-	for _, held := range lim.holds {
+	by := lim.holds.by
+	lim.holds.by = nil
+	for _, held := range by {
 		s.unhold(held)
 	}
-	clear(lim.holds)
-	lim.holds = lim.holds[:0]
 }
 
 // unhold brings the held gates of a limit back.
 func (s *Scheduler) unhold(lim *limit) {
-	if len(lim.held) == 0 {
+	if lim.holds == nil || len(lim.holds.held) == 0 {
 		return
 	}
-	held := lim.held
-	lim.held = nil
+	held := lim.holds.held
+	lim.holds.held = nil
 	delete(s.holding, lim)
 	for _, g := range held {
 		s.watch(g)

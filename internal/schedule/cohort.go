@@ -9,28 +9,27 @@ import (
 // cohort is the lanes that wait for the same gates. While it has lanes it sits
 // at one of the gates: at a closed one, or at one that has to be looked at.
 type cohort struct {
-	gates []*gate
-	name  string // in Scheduler.cohorts, if there are several gates
-	lanes heap[*lane]
+	gates []*gate // nil: only the one at which it sits
+	lanes queue[*lane]
 
 	at  *gate // where it sits; nil without lanes
 	pos int32 // in at.waiting
 }
 
-func newCohort(gates ...*gate) cohort {
-	return cohort{gates: gates, lanes: heap[*lane]{
-		before: func(a, b *lane) bool { return a.rank.before(b.rank) },
-		place:  func(l *lane) *int32 { return &l.pos },
-	}}
-}
+// before implements element, for the cohorts at a gate. Each must have a lane.
+func (c *cohort) before(o *cohort) bool { return c.lanes.top().before(o.lanes.top()) }
+func (c *cohort) place() *int32         { return &c.pos }
 
-// rank is that of the first lane; the cohort must have one.
-func (c *cohort) rank() *rank { return &c.lanes.top().rank }
-
-func (c *cohort) has(g *gate) bool { return slices.Contains(c.gates, g) }
+func (c *cohort) has(g *gate) bool { return c.at == g || slices.Contains(c.gates, g) }
 
 // binding is the gate that opens last, if any is closed at tau.
 func (c *cohort) binding(tau int64) *gate {
+	if c.gates == nil {
+		if c.at.open() > tau {
+			return c.at
+		}
+		return nil
+	}
 	var last *gate
 	latest := tau
 	for _, g := range c.gates {
@@ -62,10 +61,10 @@ func (s *Scheduler) settle(l *lane) {
 	switch {
 	case binding != nil && binding.limit.refs == 1:
 		s.join(l, &binding.solo, binding)
-	case len(shared) == 0 && len(l.head.under) == 0:
-		s.join(l, &s.free.solo, s.free)
+	case len(shared) == 0 && l.head.terms == nil:
+		s.join(l, &s.free.solo, &s.free)
 	case len(shared) == 0:
-		s.join(l, &s.unbound.solo, s.unbound)
+		s.join(l, &s.unbound.solo, &s.unbound)
 	case len(shared) == 1:
 		s.join(l, &shared[0].solo, shared[0])
 	default:
@@ -79,19 +78,23 @@ func (s *Scheduler) settle(l *lane) {
 // cohortOf returns the cohort of two or more gates, which it sorts.
 func (s *Scheduler) cohortOf(gates []*gate) *cohort {
 	slices.SortFunc(gates, func(a, b *gate) int { return cmp.Compare(a.id, b.id) })
-	name := s.name[:0]
+	s.name = nameOf(gates, s.name)
+	c := s.cohorts[string(s.name)]
+	if c == nil {
+		c = &cohort{gates: slices.Clone(gates)}
+		s.cohorts[string(s.name)] = c
+	}
+	return c
+}
+
+// nameOf returns what a cohort of these gates is called in Scheduler.cohorts, in
+// the given memory.
+func nameOf(gates []*gate, memory []byte) []byte {
+	name := memory[:0]
 	for _, g := range gates {
 		name = binary.LittleEndian.AppendUint64(name, g.id)
 	}
-	s.name = name
-	c := s.cohorts[string(name)]
-	if c == nil {
-		made := newCohort(slices.Clone(gates)...)
-		c = &made
-		c.name = string(name)
-		s.cohorts[c.name] = c
-	}
-	return c
+	return name
 }
 
 // join adds a lane to a cohort, which comes to sit at g if it sits nowhere.
@@ -113,8 +116,9 @@ func (s *Scheduler) unsettle(l *lane) {
 	c.lanes.remove(l)
 	if c.lanes.len() == 0 {
 		s.rise(c)
-		if c.name != "" {
-			delete(s.cohorts, c.name)
+		if c.gates != nil {
+			s.name = nameOf(c.gates, s.name)
+			delete(s.cohorts, string(s.name))
 		}
 	} else if first {
 		s.rerank(c)
@@ -133,9 +137,9 @@ func (s *Scheduler) rerank(c *cohort) {
 // higher than before.
 func (s *Scheduler) advanced(g *gate) {
 	switch g.in {
-	case &s.ready:
-		s.ready.fix(g)
-	case nil:
+	case ready:
+		s.ready.fix((*readyGate)(g))
+	case nowhere:
 		s.unhold(g.limit)
 	}
 }
@@ -159,8 +163,8 @@ func (s *Scheduler) rise(c *cohort) {
 	first := g.waiting.top() == c
 	if g.waiting.len() > 1 {
 		g.waiting.remove(c)
-		if first && g.in == &s.ready {
-			s.ready.fix(g)
+		if first && g.in == ready {
+			s.ready.fix((*readyGate)(g))
 		}
 		return
 	}
@@ -180,23 +184,23 @@ func (s *Scheduler) move(c *cohort, g *gate) {
 func (s *Scheduler) watch(g *gate) {
 	if at := g.open(); at > s.tau {
 		g.at = at
-		g.in = &s.timed
+		g.in = timed
+		s.timed.push((*timedGate)(g))
 	} else {
-		g.in = &s.ready
+		g.in = ready
+		s.ready.push((*readyGate)(g))
 	}
-	g.in.push(g)
 }
 
-// unwatch takes a gate out of its heap, or from those held.
+// unwatch takes a gate out of its queue, or from those held.
 func (s *Scheduler) unwatch(g *gate) {
-	if g.in != nil {
-		g.in.remove(g)
-		g.in = nil
-		return
+	switch g.in {
+	case timed:
+		s.timed.remove((*timedGate)(g))
+	case ready:
+		s.ready.remove((*readyGate)(g))
+	default:
+		s.unheld(g)
 	}
-	lim := g.limit
-	lim.held = slices.DeleteFunc(lim.held, func(h *gate) bool { return h == g })
-	if len(lim.held) == 0 {
-		delete(s.holding, lim)
-	}
+	g.in = nowhere
 }

@@ -64,11 +64,11 @@ const tidyDelay = 1e9
 // rank.
 func (s *Scheduler) openGates() {
 	for s.timed.len() > 0 {
-		g := s.timed.top()
+		g := (*gate)(s.timed.top())
 		if g.at > s.tau {
 			return
 		}
-		s.timed.remove(g)
+		s.unwatch(g)
 		s.watch(g)
 	}
 }
@@ -76,9 +76,9 @@ func (s *Scheduler) openGates() {
 // pick looks at the lane that ranks first behind an open gate, and returns it if
 // it may be taken. If not, it moves what is in the wrong place and returns nil.
 func (s *Scheduler) pick(now int64) *lane {
-	g := s.ready.top()
+	g := (*gate)(s.ready.top())
 	if g.open() > s.tau {
-		s.ready.remove(g)
+		s.unwatch(g)
 		s.watch(g)
 		return nil
 	}
@@ -118,9 +118,13 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 	j = l.head
 	slot := l.slot(now)
 	s.keepEarly()
+	s.idle--
+	if j.terms == nil && s.goesOn(l) {
+		s.startFree(now, l, slot)
+		return j, false
+	}
 	s.withdraw(l)
 	l.state = asking
-	s.idle--
 	if s.cfg.Serial {
 		for o := s.lanes[l.key]; o != nil; o = o.sibling {
 			if o.state == waiting {
@@ -129,14 +133,14 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 		}
 	}
 	j.Slot = slot
-	if len(j.under) == 0 {
+	if j.terms == nil {
 		s.start(now, l, slot)
 		return j, false
 	}
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()
-			lim.state = lim.state.Charge(slot, lim.params, u.gate.cost)
+			lim.state = lim.state.Charge(slot, lim.params, int(u.gate.cost))
 			s.changed(lim)
 			if s.cfg.Shared && !lim.charged {
 				lim.charged = true
@@ -145,4 +149,24 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 		}
 	}
 	return j, true
+}
+
+// goesOn reports whether the next head of a lane, when this one has started, will
+// wait in the same place: behind no limit.
+func (s *Scheduler) goesOn(l *lane) bool {
+	return !s.cfg.Serial && len(l.uses) == 0 && l.length > 1 && l.head.next.terms == nil &&
+		s.deferred <= s.tau
+}
+
+// startFree makes the head of a lane that goes on a running job. It is start for
+// a lane that stays where it is: most of what a plain pool of workers does.
+func (s *Scheduler) startFree(now int64, l *lane, slot int64) {
+	j := l.pop()
+	s.jobs--
+	j.Slot = slot
+	l.lastSlot = slot
+	l.running++
+	s.rerankHead(l, l.slot(now), true)
+	l.cohort.lanes.fix(l)
+	s.rerank(l.cohort)
 }

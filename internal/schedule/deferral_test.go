@@ -79,7 +79,7 @@ func TestTrap12JobRunsAgainAfterDeferral(t *testing.T) {
 		w.wantSlots("a", 0, 7100*ms, 14200*ms, 15200*ms)
 		w.wantSlots("b", 0)
 		if last := w.starts[len(w.starts)-1].Job; last != second || other.Slot != 0 {
-			t.Errorf("the last start is of a job of %q, want the second of a", last.Key)
+			t.Errorf("the last start is of a job of %q, want the second of a", last.Key())
 		}
 		w.wantIdle()
 	})

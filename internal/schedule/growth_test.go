@@ -8,10 +8,12 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 )
 
-// counted makes a heap count its comparisons.
-func counted[E any](h *heap[E], n *int) {
-	before := h.before
-	h.before = func(a, b E) bool { *n++; return before(a, b) }
+// compared is how often elements of a queue were compared.
+func compared[E element[E]](q *queue[E]) int {
+	if q.rest == nil {
+		return 0
+	}
+	return q.rest.compared
 }
 
 // comparisons is how many a job costs with so many lanes behind one shared
@@ -19,26 +21,24 @@ func counted[E any](h *heap[E], n *int) {
 func comparisons(t *testing.T, lanes int, limits func(int, []backend.Limit) []backend.Limit) float64 {
 	w := newWorld(t, Config{Workers: 64, Horizon: 2 * ms})
 	for i := range lanes {
-		w.Submit(0, &Job{Key: laneKey(i), Value: i}, limits(i, nil))
+		w.Submit(0, newJob(i), laneKey(i), 0, limits(i, nil))
 	}
-	n := 0
-	counted(&w.timed, &n)
-	counted(&w.Scheduler.ready, &n)
-	counted(&w.debts, &n)
-	shared := w.limits["shared"]
-	counted(&shared.heads, &n)
-	counted(&shared.gates[0].waiting, &n)
-	counted(&shared.gates[0].solo.lanes, &n)
+	count := func() int {
+		shared := w.limits["shared"]
+		return compared(&w.timed) + compared(&w.Scheduler.ready) + compared(&w.debts) +
+			compared(&shared.heads) + compared(&shared.gate.waiting) + compared(&shared.gate.solo.lanes)
+	}
+	n := count()
 	const jobs = 5_000
 	seen := 0
 	for len(w.starts) < jobs {
 		w.runUntil(w.now + time.Second.Nanoseconds())
 		for _, s := range w.starts[seen:] {
-			w.Submit(w.now, &Job{Key: s.Key, Value: s.Value}, limits(s.Value.(int), nil))
+			w.Submit(w.now, newJob(idOf(s.Job)), s.Key(), 0, limits(idOf(s.Job), nil))
 		}
 		seen = len(w.starts)
 	}
-	return float64(n) / float64(len(w.starts))
+	return float64(count()-n) / float64(len(w.starts))
 }
 
 // With 100 times the lanes a job costs no more comparisons than the logarithm of

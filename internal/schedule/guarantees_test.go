@@ -9,13 +9,13 @@ import (
 // play runs a random workload, of those on which the oracle agrees.
 func (w *world) play(work workload) {
 	w.tb.Helper()
-	w.takes = func(j *Job) int64 { return work.work[j.Value.(int)].takes }
+	w.takes = func(j *Job) int64 { return work.work[idOf(j)].takes }
 	retried := map[int]bool{}
 	w.again = func(j *Job) bool {
-		id := j.Value.(int)
+		id := idOf(j)
 		if d := work.work[id].again; d > 0 && !retried[id] {
 			retried[id] = true
-			w.delay(j.Key, d)
+			w.delay(j.Key(), d)
 			return true
 		}
 		return false
@@ -29,7 +29,7 @@ func (w *world) play(work workload) {
 			continue
 		}
 		j := work.work[e.job]
-		w.Submit(w.now, &Job{Key: j.key, Priority: j.priority, Value: e.job}, j.limits)
+		w.Submit(w.now, newJob(e.job), j.key, j.priority, j.limits)
 	}
 	w.run()
 	w.wantIdle()
@@ -75,7 +75,7 @@ func TestGuarantee1NeverEarly(t *testing.T) {
 	inWorkloads(t, nil, func(t *rapidT, w *world, _ workload) {
 		for _, s := range w.starts {
 			if s.slot < s.decided {
-				t.Fatalf("a job of %q decided at %d has slot %d, want it not in the past", s.Key, s.decided, s.slot)
+				t.Fatalf("a job of %q decided at %d has slot %d, want it not in the past", s.Key(), s.decided, s.slot)
 			}
 		}
 	})
@@ -150,7 +150,7 @@ func (w *world) neglected() *lane {
 // busyKey reports whether a job of the key runs.
 func (w *world) busyKey(key string) bool {
 	for _, e := range w.running {
-		if e.Key == key {
+		if e.Key() == key {
 			return true
 		}
 	}
@@ -168,15 +168,15 @@ func TestGuarantee5OrderInLane(t *testing.T) {
 		last := map[lane]started{}
 		seen := map[*Job]bool{}
 		for _, s := range w.starts {
-			l := lane{s.Key, s.Priority}
+			l := lane{s.Key(), s.Priority()}
 			before, ok := last[l]
 			if ok && s.slot < before.slot {
-				t.Fatalf("job %d starts at %d, after job %d at %d\n%v", s.Value, s.slot, before.Value, before.slot, work)
+				t.Fatalf("job %d starts at %d, after job %d at %d\n%v", idOf(s.Job), s.slot, idOf(before.Job), before.slot, work)
 			}
 			if seen[s.Job] {
 				s.Job = before.Job // it runs again: its first start is what counts
-			} else if ok && s.Value.(int) < before.Value.(int) {
-				t.Fatalf("job %d starts after job %d\n%v", s.Value, before.Value, work)
+			} else if ok && idOf(s.Job) < idOf(before.Job) {
+				t.Fatalf("job %d starts after job %d\n%v", idOf(s.Job), idOf(before.Job), work)
 			}
 			seen[s.Job] = true
 			last[l] = s
@@ -189,7 +189,7 @@ func TestGuarantee8EveryJobStartsOnce(t *testing.T) {
 	inWorkloads(t, nil, func(t *rapidT, w *world, work workload) {
 		starts := map[int]int{}
 		for _, s := range w.starts {
-			starts[s.Value.(int)]++
+			starts[idOf(s.Job)]++
 		}
 		for id, j := range work.work {
 			want := 1
@@ -209,11 +209,11 @@ func TestSerialKeysNeverOverlap(t *testing.T) {
 		func(t *rapidT, w *world, work workload) {
 			ends := map[string]int64{}
 			for _, s := range w.starts {
-				if s.slot < ends[s.Key] {
+				if s.slot < ends[s.Key()] {
 					t.Fatalf("job %d of %q starts at %d, while another runs until %d\n%v",
-						s.Value, s.Key, s.slot, ends[s.Key], work)
+						idOf(s.Job), s.Key(), s.slot, ends[s.Key()], work)
 				}
-				ends[s.Key] = s.slot + work.work[s.Value.(int)].takes
+				ends[s.Key()] = s.slot + work.work[idOf(s.Job)].takes
 			}
 		})
 }

@@ -3,47 +3,60 @@ package schedule
 import (
 	"math"
 
+	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
 )
 
-// Job is one job. The caller sets the fields in the first group and leaves
-// them alone while the job is with the scheduler.
+// Job is one job: the part of it that the scheduler needs, for the caller to put
+// into a type of its own.
 type Job struct {
-	Key      string
-	Priority int // higher goes first
-	Value    any // the caller's
-
 	// Slot is the instant from which the job may start. It is set when the job
 	// is taken, and for good when it starts.
 	Slot int64
 
 	seq   uint64 // the order of submission
-	under []under
+	terms *terms // nil if it has no limits
 	lane  *lane
 	next  *Job // behind it in the lane
+}
+
+// Key, Priority and Limits are those that were submitted. They may be called from
+// other goroutines while the job is with the scheduler.
+
+// Key returns the key of the job.
+func (j *Job) Key() string { return j.lane.key }
+
+// Priority returns the priority of the job.
+func (j *Job) Priority() int { return j.lane.rank.priority }
+
+// Limits returns the limits of the job, never nil. They must not be changed.
+func (j *Job) Limits() []backend.Limit {
+	if j.terms == nil {
+		return []backend.Limit{}
+	}
+	return j.terms.limits
 }
 
 // lane is the FIFO of the jobs of one key and priority. Its head is in one of
 // three states: waiting in a cohort, asking the backend, or parked because a
 // job of the key runs and jobs of a key are serial.
 type lane struct {
-	key      string
-	priority int
-	sibling  *lane // the next lane of the key, of another priority
+	key     string
+	sibling *lane // the next lane of the key, of another priority
 
 	head, tail *Job
-	length     int
-	running    int   // jobs of this lane that have started and not finished
 	lastSlot   int64 // the slot of the job that started last
+	length     int32
+	running    int32 // jobs of this lane that have started and not finished
 
 	// Of the head, while it waits or asks.
-	state   laneState
-	uses    []use // its limits
-	ready   int64 // when its limits opened, as they stood when it became the head
-	overdue int64 // from when on it may have a claim
 	rank    rank
-	cohort  *cohort // where it waits
-	pos     int32   // in cohort.lanes
+	overdue int64 // from when on it may have a claim
+	cohort  *cohort
+	uses    []use  // its limits
+	one     [1]use // the memory of uses, if they are no more
+	pos     int32  // in cohort.lanes
+	state   laneState
 }
 
 type laneState uint8
@@ -59,27 +72,41 @@ type use struct {
 	lane  *lane
 	gate  *gate
 	pos   int32 // in limit.heads, while the lane waits
-	index int   // in Job.under; -1 for a bare use, which is not charged
+	index int32 // in terms.under; -1 for a bare use, which is not charged
 }
 
 func (u *use) limit() *limit { return u.gate.limit }
 
+// before implements element, for the heads of a limit.
+func (u *use) before(o *use) bool {
+	if u.lane.overdue != o.lane.overdue {
+		return u.lane.overdue < o.lane.overdue
+	}
+	return u.lane.head.seq < o.lane.head.seq
+}
+
+func (u *use) place() *int32 { return &u.pos }
+
 // find returns the lane of a key and priority, a new one if need be.
 func (s *Scheduler) find(key string, priority int) *lane {
-	var last *lane
-	for l := s.lanes[key]; l != nil; l = l.sibling {
-		if l.priority == priority {
+	if l := s.recent; l != nil && l.key == key && l.rank.priority == priority {
+		return l
+	}
+	first := s.lanes[key]
+	for l := first; l != nil; l = l.sibling {
+		if l.rank.priority == priority {
+			s.recent = l
 			return l
 		}
-		last = l
 	}
-	l := &lane{key: key, priority: priority}
-	if last == nil {
+	l := &lane{key: key, rank: rank{priority: priority}}
+	if first == nil {
 		s.lanes[key] = l
 		s.peak = max(s.peak, len(s.lanes))
 	} else {
-		last.sibling = l
+		l.sibling, first.sibling = first.sibling, l
 	}
+	s.recent = l
 	return l
 }
 
@@ -87,6 +114,9 @@ func (s *Scheduler) find(key string, priority int) *lane {
 func (s *Scheduler) drop(l *lane) {
 	if l.length > 0 || l.running > 0 {
 		return
+	}
+	if s.recent == l {
+		s.recent = nil
 	}
 	first := s.lanes[l.key]
 	if first == l {
@@ -198,11 +228,12 @@ func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
 	}
 	s.acquire(now, l)
 	l.state = waiting
+	var ready int64
 	if fresh {
-		l.ready = l.slot(now)
-		l.overdue = l.ready + l.patience()
+		ready = l.slot(now)
+		l.overdue = ready + l.patience()
 	}
-	l.rank = s.rankOf(l)
+	s.rerankHead(l, ready, fresh)
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()
@@ -241,14 +272,16 @@ func (s *Scheduler) park(l *lane) {
 // acquire fills in l.uses for the head.
 func (s *Scheduler) acquire(now int64, l *lane) {
 	uses := l.uses[:0]
-	own := s.limits[l.key]
-	if own != nil && own.closed <= now {
-		own = nil
+	if uses == nil {
+		uses = l.one[:0]
 	}
-	for i, u := range l.head.under {
-		uses = append(uses, use{lane: l, gate: s.gateOf(u.limit, u.cost), index: i})
-		if u.limit == own {
-			own = nil
+	own := s.deferral(now, l.key)
+	if t := l.head.terms; t != nil {
+		for i, lim := range t.under {
+			uses = append(uses, use{lane: l, gate: s.gateOf(lim, t.limits[i].Units()), index: int32(i)})
+			if lim == own {
+				own = nil
+			}
 		}
 	}
 	if own != nil {
@@ -258,6 +291,17 @@ func (s *Scheduler) acquire(now int64, l *lane) {
 		uses[i].limit().refs++
 	}
 	l.uses = uses
+}
+
+// deferral returns the limit with the key of a lane if it is deferred, else nil.
+func (s *Scheduler) deferral(now int64, key string) *limit {
+	if s.deferred <= now {
+		return nil
+	}
+	if own := s.limits[key]; own != nil && own.closed > now {
+		return own
+	}
+	return nil
 }
 
 // release gives up l.uses.
@@ -277,7 +321,7 @@ func (l *lane) patience() int64 {
 	var longest int64
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
-			longest = max(longest, chargeOf(u.limit().params, u.gate.cost))
+			longest = max(longest, chargeOf(u.limit().params, int(u.gate.cost)))
 		}
 	}
 	return 4 * min(longest, math.MaxInt64/16) // no sum of instants overflows

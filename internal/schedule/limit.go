@@ -2,9 +2,7 @@ package schedule
 
 import (
 	"math"
-	"slices"
 
-	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
 )
 
@@ -16,37 +14,62 @@ type limit struct {
 	state  gcra.State
 	closed int64 // deferred until then
 
-	gates []*gate    // one for each cost in use
-	jobs  int        // jobs under it that have not ended
-	refs  int        // lanes that wait or ask under it
-	heads heap[*use] // of waiting lanes; the one overdue first is first
-	held  []*gate    // its open gates at which a claim keeps everyone waiting
-	holds []*limit   // limits with held gates, whose claims go by this one too
+	gate  gate        // for the cost that was used first
+	terms int32       // that have jobs under it which have not ended
+	refs  int32       // lanes that wait or ask under it
+	heads queue[*use] // of waiting lanes; the one overdue first is first
+	holds *holds      // nil until there are some
 
-	charged bool // in Scheduler.charged
-	spares  int  // spare jobs taken for this batch
-	missed  int  // jobs refused in a row because of another limit, mostMissed at most
+	charged bool  // in Scheduler.charged
+	inDebts bool  // in Scheduler.debts
+	spares  int16 // spare jobs taken for this batch
+	missed  int16 // jobs refused in a row because of another limit, mostMissed at most
 
-	inDebts  bool  // in Scheduler.debts
-	pos      int32 // there
+	pos      int32 // in Scheduler.debts
 	forgetAt int64 // its place there
 }
+
+// before implements element, for the limits in debt.
+func (lim *limit) before(o *limit) bool { return lim.forgetAt < o.forgetAt }
+func (lim *limit) place() *int32        { return &lim.pos }
 
 // gate is a limit as jobs of one cost see it.
 type gate struct {
 	id       uint64
 	limit    *limit // nil: none
-	cost     int    // 0: jobs that are not charged, and mind only a deferral
+	next     *gate  // of the limit, for another cost
+	cost     int32  // 0: jobs that are not charged, and mind only a deferral
+	pos      int32  // in Scheduler.timed or ready
 	headroom int64  // how long before the TAT it opens
 	turn     int64  // the backend is not to be asked for a slot before then
 	outage   *int64 // closed until then in any case; nil for jobs without limits
 
-	waiting heap[*cohort]
+	waiting queue[*cohort]
 	solo    cohort // the lanes that wait for this gate alone
-	in      *heap[*gate]
-	at      int64 // its place in Scheduler.timed
-	pos     int32
+	at      int64  // its place in Scheduler.timed
+	in      gateState
 }
+
+// gateState is where a gate is.
+type gateState uint8
+
+const (
+	nowhere gateState = iota // without cohorts, or held
+	timed                    // in Scheduler.timed
+	ready                    // in Scheduler.ready
+)
+
+// timedGate is a gate in Scheduler.timed.
+type timedGate gate
+
+func (g *timedGate) before(o *timedGate) bool { return g.at < o.at }
+func (g *timedGate) place() *int32            { return &g.pos }
+
+// readyGate is a gate in Scheduler.ready.
+type readyGate gate
+
+func (g *readyGate) before(o *readyGate) bool { return g.waiting.top().before(o.waiting.top()) }
+func (g *readyGate) place() *int32            { return &g.pos }
 
 // open is the instant from which the gate is open.
 func (g *gate) open() int64 { return max(g.slot(), g.turn) }
@@ -68,15 +91,6 @@ func (g *gate) slot() int64 {
 	return at
 }
 
-// rank is that of the first lane; the gate must have a cohort.
-func (g *gate) rank() *rank { return g.waiting.top().rank() }
-
-// under is one limit of a job.
-type under struct {
-	limit *limit
-	cost  int
-}
-
 // wait notes the turn that was given to a job behind a gate. Jobs that cost less
 // have a turn of their own. Of two turns that are still to come, given for batches
 // that crossed, the first one counts.
@@ -84,7 +98,7 @@ func (s *Scheduler) wait(now int64, asked *gate, turn int64) {
 	if turn == 0 {
 		return
 	}
-	for _, g := range asked.limit.gates {
+	for g := &asked.limit.gate; g != nil; g = g.next {
 		if g.cost < asked.cost {
 			continue
 		}
@@ -96,39 +110,6 @@ func (s *Scheduler) wait(now int64, asked *gate, turn int64) {
 	}
 }
 
-// resolve finds the limits that a job names, and makes their params those that
-// it names: a limit has one set of params, the newest. Jobs of a lane mostly are
-// under the same limits and share the result.
-func (s *Scheduler) resolve(now int64, limits []backend.Limit, last *Job) []under {
-	found := s.found[:0]
-	for i := range limits {
-		l := &limits[i]
-		lim := s.limits[l.Key]
-		if lim == nil {
-			lim = newLimit(l.Key)
-			s.limits[l.Key] = lim
-			s.peak = max(s.peak, len(s.limits))
-		}
-		s.setParams(now, lim, l.Params)
-		lim.jobs++
-		found = append(found, under{lim, l.Units()})
-	}
-	s.found = found
-	if last != nil && slices.Equal(last.under, found) {
-		return last.under
-	}
-	return slices.Clone(found)
-}
-
-// unresolve gives up the limits of a job that has ended.
-func (s *Scheduler) unresolve(j *Job) {
-	for _, u := range j.under {
-		u.limit.jobs--
-		s.unused(u.limit)
-	}
-	j.under = nil
-}
-
 func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 	p.Burst = max(p.Burst, 1)
 	if lim.params == p {
@@ -136,59 +117,58 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 	}
 	lim.state = lim.state.Rebase(now, p)
 	lim.params = p
-	for _, g := range lim.gates {
+	for g := &lim.gate; g != nil; g = g.next {
 		if g.cost > 0 {
-			g.headroom = gcra.Headroom(p, g.cost)
+			g.headroom = gcra.Headroom(p, int(g.cost))
 		}
 	}
 	s.opensEarlier(lim)
 	s.changed(lim)
 }
 
-func newLimit(key string) *limit {
-	return &limit{key: key, heads: heap[*use]{
-		before: func(a, b *use) bool {
-			if a.lane.overdue != b.lane.overdue {
-				return a.lane.overdue < b.lane.overdue
-			}
-			return a.lane.rank.seq < b.lane.rank.seq
-		},
-		place: func(u *use) *int32 { return &u.pos },
-	}}
+// limitOf returns the limit with a key, a new one if need be.
+func (s *Scheduler) limitOf(key string) *limit {
+	lim := s.limits[key]
+	if lim == nil {
+		lim = &limit{key: key}
+		s.limits[key] = lim
+		s.peak = max(s.peak, len(s.limits))
+	}
+	return lim
 }
 
 // gateOf returns the gate of a limit for jobs of one cost.
 func (s *Scheduler) gateOf(lim *limit, cost int) *gate {
-	for _, g := range lim.gates {
-		if g.cost == cost {
-			return g
+	g := &lim.gate
+	if g.limit != nil {
+		for ; g != nil; g = g.next {
+			if int(g.cost) == cost {
+				return g
+			}
 		}
+		g = &gate{next: lim.gate.next}
+		lim.gate.next = g
 	}
-	g := s.newGate(lim, cost)
+	s.initGate(g, lim, cost)
+	return g
+}
+
+// initGate sets up a gate of a limit, which may be nil.
+func (s *Scheduler) initGate(g *gate, lim *limit, cost int) {
+	s.gateID++
+	g.id, g.limit, g.cost = s.gateID, lim, int32(cost)
 	if cost > 0 {
 		g.headroom = gcra.Headroom(lim.params, cost)
 		g.outage = &s.outage
 	}
-	lim.gates = append(lim.gates, g)
-	return g
-}
-
-func (s *Scheduler) newGate(lim *limit, cost int) *gate {
-	s.gateID++
-	g := &gate{id: s.gateID, limit: lim, cost: cost, waiting: heap[*cohort]{
-		before: func(a, b *cohort) bool { return a.rank().before(*b.rank()) },
-		place:  func(c *cohort) *int32 { return &c.pos },
-	}}
-	g.solo = newCohort(g)
-	return g
 }
 
 // opensEarlier is called when a limit may open earlier than it seemed to.
 func (s *Scheduler) opensEarlier(lim *limit) {
-	for _, g := range lim.gates {
-		if at := g.open(); g.in == &s.timed && at < g.at {
+	for g := &lim.gate; g != nil; g = g.next {
+		if at := g.open(); g.in == timed && at < g.at {
 			g.at = at
-			s.timed.fix(g)
+			s.timed.fix((*timedGate)(g))
 		}
 	}
 }
@@ -231,7 +211,7 @@ func (s *Scheduler) forget(now int64) {
 // once none is left: a map never shrinks.
 const muchMemory = 1024
 
-func (lim *limit) used() bool { return lim.jobs > 0 || lim.refs > 0 }
+func (lim *limit) used() bool { return lim.terms > 0 || lim.refs > 0 }
 
 // until is when the limit is as good as one never seen.
 func (lim *limit) until() int64 { return max(lim.state.TAT, lim.closed) }

@@ -30,32 +30,39 @@ func (o Order) String() string {
 	return fmt.Sprintf("Order(%d)", uint8(o))
 }
 
-// rank is a lane's place among all. No two ranks are equal, since no two jobs
-// have one seq.
+// rank is a lane's place among all, but for the submission of its head, which
+// decides between equal ones.
 type rank struct {
-	priority int
 	by       int64 // what the order goes by, least first
-	seq      uint64
+	priority int
 }
 
-func (a rank) before(b rank) bool {
+// before reports whether a lane that has a head ranks before another. No two rank
+// the same, since no two jobs have one seq.
+func (l *lane) before(o *lane) bool {
 	switch {
-	case a.priority != b.priority:
-		return a.priority > b.priority
-	case a.by != b.by:
-		return a.by < b.by
+	case l.rank.priority != o.rank.priority:
+		return l.rank.priority > o.rank.priority
+	case l.rank.by != o.rank.by:
+		return l.rank.by < o.rank.by
 	}
-	return a.seq < b.seq
+	return l.head.seq < o.head.seq
 }
 
-// rankOf returns the rank of a lane that has a head.
-func (s *Scheduler) rankOf(l *lane) rank {
-	r := rank{priority: l.priority, seq: l.head.seq}
+// place implements element, for the lanes of a cohort.
+func (l *lane) place() *int32 { return &l.pos }
+
+// rerankHead gives a lane the rank that its head has. A head that is not fresh
+// has been ready for as long as before.
+func (s *Scheduler) rerankHead(l *lane, ready int64, fresh bool) {
 	switch s.cfg.Order {
 	case Fair:
-		r.by = l.ready
+		if fresh {
+			l.rank.by = ready
+		}
+	case FIFO:
+		l.rank.by = int64(l.head.seq)
 	case Backlog:
-		r.by = -int64(l.length)
+		l.rank.by = -int64(l.length)
 	}
-	return r
 }

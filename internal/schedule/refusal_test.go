@@ -10,7 +10,7 @@ import (
 // then grants, as it does for all others.
 func (w *world) script(key string, answers ...func(j *Job)) {
 	w.answer = func(j *Job) {
-		if j.Key != key || len(answers) == 0 {
+		if j.Key() != key || len(answers) == 0 {
 			w.grant(j)
 			return
 		}

@@ -31,30 +31,32 @@ type Scheduler struct {
 	lanes   map[string]*lane // the first lane of each key
 	limits  map[string]*limit
 	cohorts map[string]*cohort // those of several gates
-	debts   heap[*limit]       // limits not in use, by when to forget them
+	debts   queue[*limit]      // limits not in use, by when to forget them
 	outage  int64              // jobs that have limits wait until then: the backend is away
 	peak    int                // the most limits or lanes since the last reset
 
-	timed   heap[*gate]         // closed gates with cohorts, by when they open
-	ready   heap[*gate]         // open gates with cohorts, by rank
+	recent   *lane // the one that was looked for last, if it is still there
+	deferred int64 // until when the key is deferred that is for longest
+
+	timed   queue[*timedGate]   // closed gates with cohorts, by when they open
+	ready   queue[*readyGate]   // open gates with cohorts, by rank
 	holding map[*limit]struct{} // limits with held gates
 	early   []*limit            // those held at an instant after decided
-	free    *gate               // for lanes without limits
-	unbound *gate               // for lanes with limits that no gate keeps waiting
+	free    gate                // for lanes without limits
+	unbound gate                // for lanes with limits that no gate keeps waiting
 	charged []*limit            // if they are shared: those charged since Spare returned nil
 	gateID  uint64
 
-	found  []under // scratch of resolve
 	shared []*gate // scratch of settle
-	name   []byte  // scratch of cohortOf
+	name   []byte  // scratch of cohortOf and unsettle
 }
 
 // New returns a scheduler without jobs.
 func New(cfg Config) *Scheduler {
 	s := &Scheduler{cfg: cfg, idle: cfg.Workers}
 	s.Reach(cfg.Horizon, cmp.Or(cfg.Lead, cfg.Horizon))
-	s.free = s.newGate(nil, 0)
-	s.unbound = s.newGate(nil, 0)
+	s.initGate(&s.free, nil, 0)
+	s.initGate(&s.unbound, nil, 0)
 	s.unbound.outage = &s.outage
 	s.reset()
 	return s
@@ -67,18 +69,6 @@ func (s *Scheduler) reset() {
 	s.limits = make(map[string]*limit)
 	s.cohorts = make(map[string]*cohort)
 	s.holding = make(map[*limit]struct{})
-	s.timed = heap[*gate]{
-		before: func(a, b *gate) bool { return a.at < b.at },
-		place:  func(g *gate) *int32 { return &g.pos },
-	}
-	s.ready = heap[*gate]{
-		before: func(a, b *gate) bool { return a.rank().before(*b.rank()) },
-		place:  func(g *gate) *int32 { return &g.pos },
-	}
-	s.debts = heap[*limit]{
-		before: func(a, b *limit) bool { return a.forgetAt < b.forgetAt },
-		place:  func(l *limit) *int32 { return &l.pos },
-	}
 }
 
 // Reach sets Config.Horizon and Config.Lead.
@@ -90,14 +80,15 @@ func (s *Scheduler) Waiting() int { return s.jobs }
 // Idle returns how many workers are free.
 func (s *Scheduler) Idle() int { return s.idle }
 
-// Submit adds a job that is under these limits, which are valid and each of
-// another key. A limit that others are under takes on the params given here.
-func (s *Scheduler) Submit(now int64, j *Job, limits []backend.Limit) {
+// Submit adds a job of a key and a priority, the higher the sooner, that is under
+// these limits, which are valid and each of another key. A limit that others are
+// under takes on the params given here. The slice is not kept.
+func (s *Scheduler) Submit(now int64, j *Job, key string, priority int, limits []backend.Limit) {
 	s.seq++
 	j.seq = s.seq
 	s.jobs++
-	l := s.find(j.Key, j.Priority)
-	j.under = s.resolve(now, limits, l.tail)
+	l := s.find(key, priority)
+	j.terms = s.agree(now, limits, l.tail)
 	l.append(j)
 	if l.length == 1 {
 		s.enter(now, l, true)
@@ -108,7 +99,7 @@ func (s *Scheduler) Submit(now int64, j *Job, limits []backend.Limit) {
 
 // promote is called when a waiting lane may have another rank.
 func (s *Scheduler) promote(l *lane) {
-	l.rank = s.rankOf(l)
+	s.rerankHead(l, 0, false)
 	l.cohort.lanes.fix(l)
 	s.rerank(l.cohort)
 }
@@ -121,7 +112,7 @@ func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()
-			lim.state.TAT = max(lim.state.TAT, slot+chargeOf(lim.params, u.gate.cost))
+			lim.state.TAT = max(lim.state.TAT, slot+chargeOf(lim.params, int(u.gate.cost)))
 			lim.state.Last = max(lim.state.Last, slot)
 			lim.missed = 0
 			s.changed(lim)
@@ -158,13 +149,14 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 	for i := range l.uses {
 		u := &l.uses[i]
 		lim := u.limit()
-		if u.index != r.Binding {
+		if int(u.index) != r.Binding {
 			lim.missed = min(lim.missed+1, mostMissed)
 			continue
 		}
 		lim.missed = 0
 		if r.Deferred {
 			lim.closed = max(lim.closed, r.Until)
+			s.deferred = max(s.deferred, r.Until)
 		} else {
 			lim.state.TAT = max(lim.state.TAT, r.Until+u.gate.headroom)
 		}
@@ -190,7 +182,7 @@ func (s *Scheduler) Rejected(now int64, j *Job) {
 	l := j.lane
 	s.uncharge(l)
 	s.park(l)
-	s.unresolve(l.pop())
+	s.over(l.pop())
 	s.jobs--
 	s.idle++
 	s.next(now, l)
@@ -200,7 +192,11 @@ func (s *Scheduler) Rejected(now int64, j *Job) {
 func (s *Scheduler) back(now int64, l *lane) {
 	s.park(l)
 	s.idle++
-	s.enterKey(now, l.key, l)
+	if s.cfg.Serial {
+		s.enterKey(now, l.key, l)
+	} else {
+		s.enter(now, l, false)
+	}
 }
 
 // Finished says that a job which started is over. If again, it goes back to the
@@ -217,7 +213,7 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 		l.putBack(j)
 	}
 	if !again {
-		s.unresolve(j)
+		s.over(j)
 	}
 	s.next(now, l)
 }
@@ -225,7 +221,11 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 // next lets the lanes of a key go on after a job of lane l has ended.
 func (s *Scheduler) next(now int64, l *lane) {
 	s.drop(l)
-	s.enterKey(now, l.key, nil)
+	if s.cfg.Serial {
+		s.enterKey(now, l.key, nil)
+	} else {
+		s.enter(now, l, true)
+	}
 }
 
 // enterKey makes the parked lanes of a key compete. All but old are fresh.
@@ -242,7 +242,7 @@ func (s *Scheduler) uncharge(l *lane) {
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()
-			lim.state.TAT -= chargeOf(lim.params, u.gate.cost)
+			lim.state.TAT -= chargeOf(lim.params, int(u.gate.cost))
 			s.opensEarlier(lim)
 			s.changed(lim)
 		}
@@ -255,15 +255,12 @@ func (s *Scheduler) Defer(now int64, key string, until int64) {
 	if until <= now {
 		return
 	}
-	lim := s.limits[key]
-	if lim == nil {
-		lim = newLimit(key)
-		s.limits[key] = lim
-	}
+	lim := s.limitOf(key)
 	if until <= lim.closed {
 		return
 	}
 	lim.closed = until
+	s.deferred = max(s.deferred, until)
 	s.changed(lim)
 	s.unused(lim)
 	for l := s.lanes[key]; l != nil; l = l.sibling {
@@ -286,7 +283,7 @@ func (s *Scheduler) Abandon(f func(*Job)) {
 			for l.length > 0 {
 				j := l.pop()
 				s.jobs--
-				s.unresolve(j)
+				s.over(j)
 				f(j)
 			}
 			s.drop(l)
@@ -298,8 +295,10 @@ func (s *Scheduler) Abandon(f func(*Job)) {
 // be asked for, for a job that was taken.
 func (s *Scheduler) Request(j *Job, limits []backend.Limit) []backend.Limit {
 	limits = limits[:0]
-	for _, u := range j.under {
-		limits = append(limits, backend.Limit{Key: u.limit.key, Params: u.limit.params, Cost: u.cost})
+	if t := j.terms; t != nil {
+		for i, lim := range t.under {
+			limits = append(limits, backend.Limit{Key: lim.key, Params: lim.params, Cost: t.limits[i].Units()})
+		}
 	}
 	return limits
 }

@@ -49,8 +49,8 @@ func (lim *limit) uncount() { lim.charged, lim.spares = false, 0 }
 // nextAt returns the lane that is next behind a limit that is closed, if it waits
 // for nothing else.
 func (s *Scheduler) nextAt(lim *limit) *lane {
-	for _, g := range lim.gates {
-		if g.cost == 0 || g.in != &s.timed || g.waiting.len() == 0 {
+	for g := &lim.gate; g != nil; g = g.next {
+		if g.cost == 0 || g.in != timed || g.waiting.len() == 0 {
 			continue
 		}
 		l := g.waiting.top().lanes.top()

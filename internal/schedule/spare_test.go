@@ -25,7 +25,7 @@ func (w *world) batch() (jobs, spares []*Job) {
 
 func keysOf(jobs []*Job) (keys []string) {
 	for _, j := range jobs {
-		keys = append(keys, j.Key)
+		keys = append(keys, j.Key())
 	}
 	return keys
 }

@@ -67,9 +67,9 @@ func TestTrap28StallIsNotMadeUp(t *testing.T) {
 			w.step()
 			count := map[string]int{}
 			for _, s := range w.starts[before:] {
-				count[s.Key]++
+				count[s.Key()]++
 				if s.slot != awake {
-					t.Errorf("a job of %q starts at %v, want %v", s.Key, time.Duration(s.slot), time.Duration(awake))
+					t.Errorf("a job of %q starts at %v, want %v", s.Key(), time.Duration(s.slot), time.Duration(awake))
 				}
 			}
 			if count["a"] != 1 || count["b"] != 4 {

@@ -108,7 +108,7 @@ func TestClaimsDoNotGoBeforePriority(t *testing.T) {
 	low := w.submit("costly", costly("x", p, 5))
 	w.run()
 	if got := w.starts[len(w.starts)-1].Job; got != low {
-		t.Errorf("the job that starts last is of %q, want it to be the one of lower priority", got.Key)
+		t.Errorf("the job that starts last is of %q, want it to be the one of lower priority", got.Key())
 	}
 }
 
@@ -143,8 +143,8 @@ func TestPatienceDoesNotOverflow(t *testing.T) {
 	for _, years := range []time.Duration{1, 70, 80, 99} {
 		w := newWorld(t, Config{Workers: many})
 		w.runUntil(sec)
-		j := &Job{Key: "a"}
-		w.Submit(sec, j, []backend.Limit{limitOn("x", rate(1, years*year, 1))})
+		j := newJob(0)
+		w.Submit(sec, j, "a", 0, []backend.Limit{limitOn("x", rate(1, years*year, 1))})
 		least := sec + int64(min(years, 70)*year) // as good as never
 		if at := j.lane.overdue; at < least {
 			t.Errorf("a head under a limit of one in %d years is overdue at %d, want %d at least", years, at, least)

@@ -47,7 +47,7 @@ func play(t *testing.T, order Order, horizon int64, batches ...batch) *world {
 func (w *world) lastOf(name string) int64 {
 	last := int64(-1)
 	for _, s := range w.starts {
-		if s.Key[0] == name[0] {
+		if s.Key()[0] == name[0] {
 			last = max(last, s.slot)
 		}
 	}

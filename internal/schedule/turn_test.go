@@ -17,7 +17,7 @@ func (w *world) wantAsked(key string, want int64) {
 	defer func() { w.answer = before }()
 	got := int64(-1)
 	w.answer = func(j *Job) {
-		if j.Key == key && got < 0 {
+		if j.Key() == key && got < 0 {
 			got = w.now
 		}
 		w.grant(j)
@@ -70,8 +70,8 @@ func TestTurnByCost(t *testing.T) {
 				return
 			}
 			w.Refused(w.now, j, Refusal{Until: 100 * ms, Turn: 2 * sec})
-			for _, g := range w.limits["x"].gates {
-				if got := max(g.turn, 0); g.cost == c.cost && got != c.want {
+			for g := &w.limits["x"].gate; g != nil; g = g.next {
+				if got := max(g.turn, 0); int(g.cost) == c.cost && got != c.want {
 					t.Errorf("the turn for jobs of cost %d is %v after that of cost 3 was told 2s, want %v",
 						c.cost, time.Duration(got), time.Duration(c.want))
 				}
@@ -86,8 +86,9 @@ func TestTurnByCost(t *testing.T) {
 func TestTurnsThatCross(t *testing.T) {
 	w := newWorld(t, Config{Workers: many})
 	x := limitOn("x", rate(10, time.Second, 1))
-	g := w.gateOf(newLimit("x"), 1)
-	g.limit.params = x.Params
+	lim := w.limitOf("x")
+	lim.params = x.Params
+	g := w.gateOf(lim, 1)
 	w.wait(0, g, 700*ms)
 	w.wait(0, g, 900*ms)
 	if g.turn != 700*ms {

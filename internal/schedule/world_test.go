@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
@@ -58,6 +59,18 @@ func newWorld(tb failer, cfg Config) *world {
 	return &world{Scheduler: New(cfg), tb: tb, ledger: map[string]gcra.State{}, closed: map[string]int64{}}
 }
 
+// task is a job as the tests submit it, with an id.
+type task struct {
+	Job
+	id int
+}
+
+func newJob(id int) *Job { return &(&task{id: id}).Job }
+
+func taskOf(j *Job) *task  { return (*task)(unsafe.Pointer(j)) }
+func idOf(j *Job) int      { return taskOf(j).id }
+func setID(j *Job, id int) { taskOf(j).id = id }
+
 // many is more workers than a test has jobs.
 const many = 1 << 20
 
@@ -80,11 +93,11 @@ func (w *world) submit(key string, limits ...backend.Limit) *Job {
 
 // submitAt is submit with a priority.
 func (w *world) submitAt(priority int, key string, limits ...backend.Limit) *Job {
-	j := &Job{Key: key, Priority: priority}
+	j := newJob(0)
 	for _, l := range limits {
 		w.ledger[l.Key] = w.ledger[l.Key].Rebase(w.now, l.Params)
 	}
-	w.Submit(w.now, j, limits)
+	w.Submit(w.now, j, key, priority, limits)
 	return j
 }
 
@@ -107,13 +120,13 @@ func (w *world) begin(j *Job, limits []backend.Limit) {
 		state := w.ledger[l.Key]
 		if open := max(w.closed[l.Key], state.Slot(0, l.Params, l.Units())); j.Slot < open {
 			w.tb.Fatalf("a job of key %q starts at %v, want no earlier than limit %q opens, %v",
-				j.Key, time.Duration(j.Slot), l.Key, time.Duration(open))
+				j.Key(), time.Duration(j.Slot), l.Key, time.Duration(open))
 		}
 		w.ledger[l.Key] = state.Charge(j.Slot, l.Params, l.Units())
 	}
 	if ahead := j.Slot - w.now; ahead > w.cfg.Horizon {
 		w.tb.Fatalf("a job of key %q is decided on %v ahead of its slot, want %v at most",
-			j.Key, time.Duration(ahead), time.Duration(w.cfg.Horizon))
+			j.Key(), time.Duration(ahead), time.Duration(w.cfg.Horizon))
 	}
 	w.starts = append(w.starts, started{j, w.now, j.Slot, limits})
 	end := ending{j.Slot, len(w.starts), j}
@@ -203,7 +216,7 @@ func (w *world) run() {
 func (w *world) of(key string) []int64 {
 	var slots []int64
 	for _, s := range w.starts {
-		if s.Key == key {
+		if s.Key() == key {
 			slots = append(slots, s.slot)
 		}
 	}
@@ -214,7 +227,7 @@ func (w *world) of(key string) []int64 {
 func (w *world) order() []string {
 	var keys []string
 	for _, s := range w.starts {
-		keys = append(keys, s.Key)
+		keys = append(keys, s.Key())
 	}
 	return keys
 }

@@ -1,0 +1,56 @@
+package dispatcher
+
+// inbox is the news for the goroutine that schedules.
+type inbox[T any] struct {
+	submitted blocks[T]
+	deferred  []deferral
+	answered  []*batch[T]
+}
+
+type deferral struct {
+	key   string
+	until int64
+}
+
+// blocks is submitted jobs, in blocks of blockSize: a queue that grows to
+// millions copies nothing, and is taken in bit by bit.
+type blocks[T any] struct {
+	full [][]submission[T]
+	last []submission[T] // being filled
+}
+
+// blockSize is how many submitted jobs are taken in at a time, so that a million
+// that come at once do not make others late.
+const blockSize = 512
+
+func (b *blocks[T]) add(s submission[T]) {
+	if len(b.last) == cap(b.last) {
+		if len(b.last) > 0 {
+			b.full = append(b.full, b.last)
+		}
+		b.last = make([]submission[T], 0, blockSize)
+	}
+	b.last = append(b.last, s)
+}
+
+// signal says that there is news, after it has been put where the loop looks.
+func (d *Dispatcher[T]) signal() {
+	if d.told.Load() || d.told.Swap(true) {
+		return // the loop has yet to look
+	}
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take swaps the inbox for an empty one, and says whether it was the last that
+// can hold submitted jobs. If closing, it is.
+func (d *Dispatcher[T]) take(empty inbox[T], closing bool) (in inbox[T], closed bool) {
+	d.told.Store(false) // what comes from here on is news again
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = d.closed || closing
+	in, d.inbox = d.inbox, empty
+	return in, d.closed
+}
