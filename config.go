@@ -81,6 +81,13 @@ type Config[T any] struct {
 	// the mean deviation, but from 40ms to 1s.
 	Horizon time.Duration
 
+	// CoarseTimers makes do with the timers of package time, which on Linux are
+	// late by up to a millisecond. By default the last stretch before a slot is
+	// waited for with a timer of the kernel, and by watching the clock, which may
+	// take up to 5% of one core: then starts are some tens of microseconds late.
+	// On other systems it makes no difference.
+	CoarseTimers bool
+
 	// OnDone is called once for each accepted job, when its outcome is known: by
 	// the worker that has it, which is held as long as OnDone takes; and for jobs
 	// that no worker has, those that Run drops at its end or that the backend

@@ -21,11 +21,15 @@ type Dispatcher[T any] struct {
 	cfg     Config[T]
 	epoch   time.Time // instant 0 of the scheduler
 
+	away atomic.Pointer[Away] // nil while the backend answers
+
+	// What workers write is not in a cache line with what those write who submit.
 	waiting atomic.Int64 // accepted jobs that no worker has, at most Capacity but for retries
+	_       [64]byte
 	running atomic.Int64
 	workers atomic.Int64
 	counts  counts
-	away    atomic.Pointer[Away] // nil while the backend answers
+	_       [64]byte
 
 	told atomic.Bool   // the loop has been woken, and has not looked since
 	wake chan struct{} // holds a token while there is news
@@ -33,10 +37,11 @@ type Dispatcher[T any] struct {
 
 	desk desk[T]
 
-	mu     sync.Mutex // guards what follows
-	closed bool       // nothing is accepted any more
-	ran    bool       // Run has been called
-	inbox  inbox[T]
+	mu        sync.Mutex // guards what follows
+	closed    bool       // nothing is accepted any more
+	ran       bool       // Run has been called
+	submitted uint64     // accepted jobs
+	inbox     inbox[T]
 }
 
 // New returns a dispatcher whose limits are kept by b and whose jobs are done by
@@ -118,11 +123,11 @@ func (d *Dispatcher[T]) accept(s submission[T]) error {
 	if d.closed {
 		return ErrClosed
 	}
-	if d.waiting.Load() >= int64(d.cfg.Capacity) {
+	if d.waiting.Add(1) > int64(d.cfg.Capacity) {
+		d.waiting.Add(-1)
 		return &FullError{Capacity: d.cfg.Capacity}
 	}
-	d.waiting.Add(1)
-	d.counts.submitted.Add(1)
+	d.submitted++
 	d.inbox.submitted.add(s)
 	return nil
 }
@@ -214,3 +219,6 @@ func (d *Dispatcher[T]) Shutdown(ctx context.Context) error {
 
 // now is the present instant of the scheduler.
 func (d *Dispatcher[T]) now() int64 { return int64(time.Since(d.epoch)) }
+
+// instant is the present by a clock that nobody sets. It costs half of time.Now.
+func (d *Dispatcher[T]) instant() time.Time { return d.epoch.Add(time.Since(d.epoch)) }

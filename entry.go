@@ -2,7 +2,6 @@ package dispatcher
 
 import (
 	"context"
-	"time"
 	"unsafe"
 
 	"github.com/freqlimit/dispatcher/internal/schedule"
@@ -57,7 +56,9 @@ func (d *Dispatcher[T]) jobOf(e *entry[T]) Job[T] {
 		Payload:   e.payload,
 		Limits:    e.sched.Limits(),
 		Priority:  e.sched.Priority(),
-		submitted: d.epoch.Add(time.Duration(e.submitted)),
+		epoch:     &d.epoch,
+		submitted: e.submitted,
+		slot:      noSlot,
 	}
 	if e.extra != nil {
 		j.attempt = e.extra.attempt

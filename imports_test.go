@@ -22,8 +22,9 @@ var mayImport = map[string][]string{
 	"backend":           {"gcra"},
 	"backend/memory":    {"backend", "gcra"},
 	"backend/goredis":   {"backend", "gcra", goRedis},
+	"internal/alarm":    {},
 	"internal/schedule": {"backend", "gcra"},
-	"":                  {"internal/schedule", "backend", "gcra"},
+	"":                  {"internal/alarm", "internal/schedule", "backend", "gcra"},
 }
 
 // Imports point down only, and a user of the library gets no other module than

@@ -15,22 +15,40 @@ type deferral struct {
 // blocks is submitted jobs, in blocks of blockSize: a queue that grows to
 // millions copies nothing, and is taken in bit by bit.
 type blocks[T any] struct {
-	full [][]submission[T]
-	last []submission[T] // being filled
+	full  [][]submission[T]
+	last  []submission[T]   // being filled
+	spare [][]submission[T] // empty ones
 }
 
-// blockSize is how many submitted jobs are taken in at a time, so that a million
-// that come at once do not make others late.
-const blockSize = 512
+const (
+	// blockSize is how many submitted jobs are taken in at a time, so that a
+	// million that come at once do not make others late.
+	blockSize = 512
+
+	// spareBlocks is how many empty blocks are kept.
+	spareBlocks = 8
+)
 
 func (b *blocks[T]) add(s submission[T]) {
 	if len(b.last) == cap(b.last) {
 		if len(b.last) > 0 {
 			b.full = append(b.full, b.last)
 		}
-		b.last = make([]submission[T], 0, blockSize)
+		if n := len(b.spare); n > 0 {
+			b.last, b.spare = b.spare[n-1], b.spare[:n-1]
+		} else {
+			b.last = make([]submission[T], 0, blockSize)
+		}
 	}
 	b.last = append(b.last, s)
+}
+
+// recycle keeps a block whose jobs have been taken in.
+func (b *blocks[T]) recycle(block []submission[T]) {
+	if len(b.spare) < spareBlocks {
+		clear(block)
+		b.spare = append(b.spare, block[:0])
+	}
 }
 
 // signal says that there is news, after it has been put where the loop looks.

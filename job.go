@@ -34,20 +34,31 @@ type Job[T any] struct {
 	// negative.
 	Priority int
 
+	epoch           *time.Time // instant 0 of the dispatcher; nil before the job is submitted
+	submitted, slot int64      // instants
 	attempt         int
-	submitted, slot time.Time
 }
+
+// noSlot is the slot of a job that has none.
+const noSlot = -1
 
 // Attempt returns how many times the job has been started, this time included:
 // 1 at first, more after [RetryAfter]. It is 0 before.
 func (j Job[T]) Attempt() int { return j.attempt }
 
 // Submitted returns when the job was accepted.
-func (j Job[T]) Submitted() time.Time { return j.submitted }
+func (j Job[T]) Submitted() time.Time { return j.at(j.submitted) }
 
 // Slot returns the instant from which the job was allowed to start: never later
 // than the start of its handler. It is zero if the job did not get one.
-func (j Job[T]) Slot() time.Time { return j.slot }
+func (j Job[T]) Slot() time.Time { return j.at(j.slot) }
+
+func (j *Job[T]) at(instant int64) time.Time {
+	if j.epoch == nil || instant == noSlot {
+		return time.Time{}
+	}
+	return j.epoch.Add(time.Duration(instant))
+}
 
 // Handler does the work of a job. Its error, or its panic, is the outcome of
 // this job alone.
@@ -111,5 +122,5 @@ func (r Result[T]) Lateness() time.Duration {
 	if r.Started.IsZero() {
 		return 0
 	}
-	return r.Started.Sub(r.Job.slot)
+	return r.Started.Sub(r.Job.Slot())
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/freqlimit/dispatcher/internal/alarm"
 	"github.com/freqlimit/dispatcher/internal/schedule"
 	"golang.org/x/sync/errgroup"
 )
@@ -50,8 +51,8 @@ func newLoop[T any](ctx context.Context, d *Dispatcher[T], group *errgroup.Group
 
 func (l *loop[T]) run() error {
 	defer l.desk.close()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	wakeUp := alarm.New(!l.cfg.CoarseTimers)
+	defer wakeUp.Close()
 	for {
 		if l.ctx.Err() != nil {
 			return l.stop()
@@ -65,7 +66,7 @@ func (l *loop[T]) run() error {
 		if closed && l.sched.Waiting() == 0 && len(l.coming) == 0 && l.busy == 0 {
 			return nil
 		}
-		l.wait(timer)
+		l.wait(wakeUp)
 	}
 }
 
@@ -77,7 +78,6 @@ func (l *loop[T]) takeIn() (closed bool) {
 	l.fresh = append(l.fresh, in.submitted.full...)
 	if len(in.submitted.last) > 0 {
 		l.fresh = append(l.fresh, in.submitted.last)
-		in.submitted.last = nil
 	}
 	if len(l.fresh) > 0 {
 		block := l.fresh[0]
@@ -87,8 +87,7 @@ func (l *loop[T]) takeIn() (closed bool) {
 		for i := range block {
 			l.submit(now, &block[i])
 		}
-		clear(block)
-		in.submitted.last = block[:0]
+		in.submitted.recycle(block)
 	}
 	for _, d := range in.deferred {
 		l.sched.Defer(now, d.key, d.until)
@@ -195,7 +194,7 @@ func (l *loop[T]) hire() {
 }
 
 // wait returns when there is news, the next instant has come, or ctx has ended.
-func (l *loop[T]) wait(timer *time.Timer) {
+func (l *loop[T]) wait(wakeUp *alarm.Alarm) {
 	at, ok := l.sched.Wake()
 	if len(l.coming) > 0 && (!ok || l.coming[0].entry.sched.Slot < at) {
 		at, ok = l.coming[0].entry.sched.Slot, true
@@ -203,16 +202,11 @@ func (l *loop[T]) wait(timer *time.Timer) {
 	if tidy, some := l.sched.Tidy(); some && (!ok || tidy < at) {
 		at, ok = tidy, true
 	}
-	var alarm <-chan time.Time
+	var until time.Time // none
 	if ok {
-		timer.Reset(time.Duration(at - l.now()))
-		alarm = timer.C
+		until = l.epoch.Add(time.Duration(at))
 	}
-	select {
-	case <-l.wake:
-	case <-alarm:
-	case <-l.ctx.Done():
-	}
+	wakeUp.Wait(until, l.wake, l.ctx.Done())
 }
 
 // stop drops what has not started and waits for what runs.
@@ -257,7 +251,9 @@ func (l *loop[T]) dropFresh(fresh [][]submission[T]) {
 				Payload:   s.entry.payload,
 				Limits:    slices.Clone(l.limits(s)),
 				Priority:  s.priority,
-				submitted: l.epoch.Add(time.Duration(s.entry.submitted)),
+				epoch:     &l.epoch,
+				submitted: s.entry.submitted,
+				slot:      noSlot,
 			})
 		}
 	}
@@ -287,7 +283,7 @@ func (l *loop[T]) apart(f func()) {
 // reset returns an empty inbox in the memory of this one, if it is not much.
 func (in inbox[T]) reset() inbox[T] {
 	return inbox[T]{
-		submitted: blocks[T]{last: in.submitted.last},
+		submitted: blocks[T]{spare: in.submitted.spare},
 		deferred:  empty(in.deferred),
 		answered:  empty(in.answered),
 	}

@@ -30,7 +30,7 @@ type Away struct {
 }
 
 type counts struct {
-	submitted, retried                   atomic.Uint64
+	retried                              atomic.Uint64
 	succeeded, failed, panicked, dropped atomic.Uint64
 }
 
@@ -49,11 +49,14 @@ func (c *counts) of(o Outcome) *atomic.Uint64 {
 
 // Stats returns the present figures.
 func (d *Dispatcher[T]) Stats() Stats {
+	d.mu.Lock()
+	submitted := d.submitted
+	d.mu.Unlock()
 	return Stats{
 		Waiting:   int(d.waiting.Load()),
 		Running:   int(d.running.Load()),
 		Workers:   int(d.workers.Load()),
-		Submitted: d.counts.submitted.Load(),
+		Submitted: submitted,
 		Retried:   d.counts.retried.Load(),
 		Succeeded: d.counts.succeeded.Load(),
 		Failed:    d.counts.failed.Load(),

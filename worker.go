@@ -42,44 +42,59 @@ func (d *Dispatcher[T]) skip(ctx context.Context, s start[T], done *finished[T])
 
 // do runs one job and reports on it, whatever its handler does.
 func (d *Dispatcher[T]) do(ctx context.Context, s start[T], done *finished[T]) {
-	e := s.entry
-	r := Result[T]{Job: d.jobOf(e)}
-	r.Job.attempt++
-	r.Job.slot = d.epoch.Add(time.Duration(s.slot))
+	a := attempt[T]{job: d.jobOf(s.entry)}
+	a.job.attempt++
+	a.job.slot = s.slot
 	if d.cfg.OnDone != nil {
-		r.Started = time.Now()
+		a.started = d.instant()
 	}
-	var retry *RetryAfterError
-	returned := false
-	defer func() {
-		if !returned {
-			r.Outcome = Panicked
-			if v := recover(); v != nil {
-				r.Err = newPanicError(v)
-			} else {
-				r.Err = ErrGoexit
-			}
-		}
-		done.entry = e
-		if retry != nil {
-			e.attempted(r.Job.attempt)
-			d.again(ctx, r.Job.Key, retry.Delay, done)
-			return
-		}
-		d.running.Add(-1)
-		if d.cfg.OnDone != nil {
-			r.Ended = time.Now()
-		}
-		d.end(&r)
-	}()
-	r.Err = d.handler(e.context(ctx), r.Job)
-	r.Outcome = Succeeded
-	if r.Err != nil {
-		r.Outcome = Failed
+	defer d.conclude(ctx, s.entry, &a, done)
+	a.err = d.handler(s.entry.context(ctx), a.job)
+	if a.err != nil {
 		// Here, where a panic is the handler's own: Unwrap and As are its error's.
-		retry, _ = errors.AsType[*RetryAfterError](r.Err)
+		a.retry, _ = errors.AsType[*RetryAfterError](a.err)
 	}
-	returned = true
+	a.returned = true
+}
+
+// attempt is one run of a job.
+type attempt[T any] struct {
+	job      Job[T]
+	started  time.Time // zero if nobody asks
+	returned bool      // the handler did
+	err      error     // what it returned
+	retry    *RetryAfterError
+}
+
+// conclude is deferred by do.
+func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T], done *finished[T]) {
+	outcome := Succeeded
+	if !a.returned {
+		outcome = Panicked
+		if v := recover(); v != nil {
+			a.err = newPanicError(v)
+		} else {
+			a.err = ErrGoexit
+		}
+	} else if a.err != nil {
+		outcome = Failed
+	}
+	done.entry = e
+	if a.returned && a.retry != nil {
+		e.attempted(a.job.attempt)
+		d.again(ctx, a.job.Key, a.retry.Delay, done)
+		return
+	}
+	d.running.Add(-1)
+	if outcome == Succeeded && d.cfg.OnDone == nil {
+		d.counts.succeeded.Add(1) // what end would do
+		return
+	}
+	r := &Result[T]{Job: a.job, Outcome: outcome, Err: a.err, Started: a.started}
+	if d.cfg.OnDone != nil {
+		r.Ended = d.instant()
+	}
+	d.end(r)
 }
 
 // again sends a job back to run again after a delay, for which its key is
