@@ -23,10 +23,10 @@ type blocks[T any] struct {
 const (
 	// blockSize is how many submitted jobs are taken in at a time, so that a
 	// million that come at once do not make others late.
-	blockSize = 512
+	blockSize = 128
 
 	// spareBlocks is how many empty blocks are kept.
-	spareBlocks = 8
+	spareBlocks = 32
 )
 
 func (b *blocks[T]) add(s submission[T]) {

@@ -127,10 +127,11 @@ func (l *loop[T]) finished(now int64, f *finished[T]) {
 	l.sched.Finished(now, &f.entry.sched, f.again)
 }
 
-// decide takes all jobs that may be taken now.
+// decide takes all jobs that may be taken now. Where they are many, those whose
+// slots have come do not wait for the others.
 func (l *loop[T]) decide() {
 	now := l.now()
-	for {
+	for n := 1; ; n++ {
 		j, ask := l.sched.Next(now)
 		if j == nil {
 			break
@@ -139,6 +140,9 @@ func (l *loop[T]) decide() {
 			l.asker.ask(now, e)
 		} else {
 			l.accept(e, j.Slot, 0)
+		}
+		if n%blockSize == 0 {
+			l.handOver()
 		}
 	}
 	l.asker.flush()
@@ -217,18 +221,19 @@ func (l *loop[T]) stop() error {
 	for _, s := range slices.Backward(l.coming) {
 		l.release(ctx, s)
 	}
+	why := stopped(l.ctx)
 	for _, s := range l.coming {
-		l.drop(l.jobOf(s.entry))
+		l.drop(l.jobOf(s.entry), why)
 	}
-	l.sched.Abandon(func(j *schedule.Job) { l.drop(l.jobOf(entryOf[T](j))) })
-	l.dropFresh(l.fresh)
+	l.sched.Abandon(func(j *schedule.Job) { l.drop(l.jobOf(entryOf[T](j)), why) })
+	l.dropFresh(l.fresh, why)
 	for {
 		in, _ := l.take(inbox[T]{}, true)
-		l.dropFresh(append(in.submitted.full, in.submitted.last))
+		l.dropFresh(append(in.submitted.full, in.submitted.last), why)
 		for _, f := range l.desk.collect(nil) {
 			l.busy--
 			if f.again {
-				l.drop(l.jobOf(f.entry))
+				l.drop(l.jobOf(f.entry), why)
 			}
 		}
 		for _, b := range in.answered {
@@ -242,7 +247,7 @@ func (l *loop[T]) stop() error {
 }
 
 // dropFresh drops jobs that are not with the scheduler.
-func (l *loop[T]) dropFresh(fresh [][]submission[T]) {
+func (l *loop[T]) dropFresh(fresh [][]submission[T], why error) {
 	for _, block := range fresh {
 		for i := range block {
 			s := &block[i]
@@ -254,19 +259,25 @@ func (l *loop[T]) dropFresh(fresh [][]submission[T]) {
 				epoch:     &l.epoch,
 				submitted: s.entry.submitted,
 				slot:      noSlot,
-			})
+			}, why)
 		}
 	}
 }
 
 // drop ends a job that waits without running it.
-func (l *loop[T]) drop(j Job[T]) {
+func (l *loop[T]) drop(j Job[T], why error) {
 	l.waiting.Add(-1)
-	l.report(&Result[T]{Job: j, Outcome: Dropped, Err: stopped(l.ctx)})
+	l.report(&Result[T]{Job: j, Outcome: Dropped, Err: why})
 }
 
 // report ends a job that no worker has.
-func (l *loop[T]) report(r *Result[T]) { l.apart(func() { l.end(r) }) }
+func (l *loop[T]) report(r *Result[T]) {
+	if l.cfg.OnDone == nil {
+		l.end(r)
+		return
+	}
+	l.apart(func() { l.end(r) })
+}
 
 // apart calls f, which calls back the user, in a goroutine of its own and waits
 // for it: it may end its goroutine with runtime.Goexit, and this one must go on.
@@ -290,7 +301,7 @@ func (in inbox[T]) reset() inbox[T] {
 }
 
 func empty[E any](s []E) []E {
-	if cap(s) > 4*blockSize {
+	if cap(s) > 16*blockSize {
 		return nil
 	}
 	clear(s)

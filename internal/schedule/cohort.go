@@ -9,22 +9,27 @@ import (
 // cohort is the lanes that wait for the same gates. While it has lanes it sits
 // at one of the gates: at a closed one, or at one that has to be looked at.
 type cohort struct {
-	gates []*gate // nil: only the one at which it sits
+	cross *crossing // nil: the gate at which it sits, and no other
 	lanes queue[*lane]
 
 	at  *gate // where it sits; nil without lanes
 	pos int32 // in at.waiting
 }
 
+// crossing is two or more gates for which lanes wait.
+type crossing struct{ gates []*gate }
+
 // before implements element, for the cohorts at a gate. Each must have a lane.
 func (c *cohort) before(o *cohort) bool { return c.lanes.top().before(o.lanes.top()) }
 func (c *cohort) place() *int32         { return &c.pos }
 
-func (c *cohort) has(g *gate) bool { return c.at == g || slices.Contains(c.gates, g) }
+func (c *cohort) has(g *gate) bool {
+	return c.at == g || c.cross != nil && slices.Contains(c.cross.gates, g)
+}
 
 // binding is the gate that opens last, if any is closed at tau.
 func (c *cohort) binding(tau int64) *gate {
-	if c.gates == nil {
+	if c.cross == nil {
 		if c.at.open() > tau {
 			return c.at
 		}
@@ -32,7 +37,7 @@ func (c *cohort) binding(tau int64) *gate {
 	}
 	var last *gate
 	latest := tau
-	for _, g := range c.gates {
+	for _, g := range c.cross.gates {
 		if at := g.open(); at > latest {
 			last, latest = g, at
 		}
@@ -81,7 +86,7 @@ func (s *Scheduler) cohortOf(gates []*gate) *cohort {
 	s.name = nameOf(gates, s.name)
 	c := s.cohorts[string(s.name)]
 	if c == nil {
-		c = &cohort{gates: slices.Clone(gates)}
+		c = &cohort{cross: &crossing{slices.Clone(gates)}}
 		s.cohorts[string(s.name)] = c
 	}
 	return c
@@ -116,8 +121,8 @@ func (s *Scheduler) unsettle(l *lane) {
 	c.lanes.remove(l)
 	if c.lanes.len() == 0 {
 		s.rise(c)
-		if c.gates != nil {
-			s.name = nameOf(c.gates, s.name)
+		if c.cross != nil {
+			s.name = nameOf(c.cross.gates, s.name)
 			delete(s.cohorts, string(s.name))
 		}
 	} else if first {
