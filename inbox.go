@@ -35,7 +35,8 @@ func (b *blocks[T]) add(s submission[T]) {
 			b.full = append(b.full, b.last)
 		}
 		if n := len(b.spare); n > 0 {
-			b.last, b.spare = b.spare[n-1], b.spare[:n-1]
+			b.last, b.spare[n-1] = b.spare[n-1], nil
+			b.spare = b.spare[:n-1]
 		} else {
 			b.last = make([]submission[T], 0, blockSize)
 		}
@@ -43,10 +44,10 @@ func (b *blocks[T]) add(s submission[T]) {
 	b.last = append(b.last, s)
 }
 
-// recycle keeps a block whose jobs have been taken in.
+// recycle takes back a block whose jobs have been taken in.
 func (b *blocks[T]) recycle(block []submission[T]) {
+	clear(block) // it holds on to no job, even if something holds on to it
 	if len(b.spare) < spareBlocks {
-		clear(block)
 		b.spare = append(b.spare, block[:0])
 	}
 }
