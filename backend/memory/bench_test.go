@@ -3,6 +3,8 @@ package memory_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,15 +34,21 @@ func BenchmarkReserve(b *testing.B) {
 		name   string
 		keys   int
 		shared bool
+		mixed  bool // the keys are used in another order than they were added in
 	}{
-		{"keys=1", 1, false},
-		{"keys=100000", 100_000, false},
-		{"keys=100000/limits=3", 100_000, true},
+		{"keys=1", 1, false, false},
+		{"keys=100000", 100_000, false, false},
+		{"keys=100000/mixed", 100_000, false, true},
+		{"keys=100000/limits=3", 100_000, true, false},
 	} {
 		reqs := requests(c.keys, c.shared)
+		added := slices.Clone(reqs)
+		if c.mixed {
+			rand.New(rand.NewPCG(1, 2)).Shuffle(len(reqs), func(i, j int) { reqs[i], reqs[j] = reqs[j], reqs[i] })
+		}
 		fresh := func() *memory.Backend {
 			m := memory.New(memory.Config{IdleTTL: time.Hour})
-			for _, r := range reqs {
+			for _, r := range added {
 				if err := m.Reserve(context.Background(), r, make([]backend.Decision, 1)); err != nil {
 					b.Fatal(err)
 				}

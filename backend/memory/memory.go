@@ -12,6 +12,7 @@ package memory
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,15 +47,25 @@ type Backend struct {
 	idleTTL time.Duration
 	epoch   time.Time // instant 0
 
-	mu    sync.Mutex // guards what follows
-	keys  map[string]*entry
-	found []*entry // scratch of decide: the request's entries, nil where new
-	added int      // keys added since the last round of dropping
-	peak  int      // the most keys that this map has held
+	shards []shard
+	mask   uint64 // of a hash, to the number of its shard
+
+	many  sync.Mutex // is locked before shards, and guards found
+	found []found    // for requests of more limits than few
 
 	stop    chan struct{} // closed by Close
 	stopped sync.Once
 	sweeper sync.WaitGroup
+}
+
+// A request of more than few limits waits its turn for the one list of what is
+// found that is not on the stack, so that it allocates nothing either.
+const few = 4
+
+// found is what there is of a request's limit.
+type found struct {
+	shard *shard
+	entry *entry // nil if the key is new
 }
 
 // entry is what is kept of a key.
@@ -74,9 +85,10 @@ func New(cfg Config) *Backend {
 	b := &Backend{
 		idleTTL: min(cfg.IdleTTL, backend.Unlimited),
 		epoch:   time.Now(),
-		keys:    make(map[string]*entry),
 		stop:    make(chan struct{}),
 	}
+	b.shards = makeShards()
+	b.mask = uint64(len(b.shards) - 1)
 	if cfg.SweepInterval > 0 {
 		b.sweeper.Go(func() { b.sweepEvery(cfg.SweepInterval) })
 	}
@@ -89,31 +101,45 @@ func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.now()
 	for i := range reqs {
-		decisions[i] = b.decide(now, &reqs[i])
+		req, d := &reqs[i], &decisions[i]
+		if err := backend.Validate(req.Limits); err != nil {
+			*d = backend.Decision{Binding: -1, Err: err}
+			continue
+		}
+		if len(req.Limits) <= few {
+			var list [few]found
+			b.decide(req, d, list[:len(req.Limits)])
+		} else {
+			b.many.Lock()
+			b.found = slices.Grow(b.found[:0], len(req.Limits))
+			b.decide(req, d, b.found[:len(req.Limits)])
+			b.many.Unlock()
+		}
 	}
-	b.dropSome(now)
 	return nil
 }
 
-// decide requires that mu is held.
-func (b *Backend) decide(now int64, req *backend.Request) backend.Decision {
-	if err := backend.Validate(req.Limits); err != nil {
-		return backend.Decision{Binding: -1, Err: err}
+// decide decides a request that is valid, with memory for what is found of each of
+// its limits.
+func (b *Backend) decide(req *backend.Request, d *backend.Decision, list []found) {
+	var set uint64
+	for i := range list {
+		n := b.number(req.Limits[i].Key)
+		list[i].shard = &b.shards[n]
+		set |= 1 << n
 	}
+	b.lock(set)
+	now := b.now()
 	horizon := min(max(req.Horizon, 0), backend.Unlimited)
 	slot, binding, deferred := now, -1, false
 	if !req.NotBefore.IsZero() {
 		slot = max(now, int64(req.NotBefore.Sub(b.epoch)))
 	}
-	b.found = b.found[:0]
-	for i := range req.Limits {
+	for i := range list {
 		l := &req.Limits[i]
-		e := b.keys[l.Key]
-		b.found = append(b.found, e)
+		e := list[i].shard.keys[l.Key]
+		list[i].entry = e
 		if e == nil {
 			continue
 		}
@@ -126,25 +152,27 @@ func (b *Backend) decide(now int64, req *backend.Request) backend.Decision {
 			slot, binding, deferred = open, i, open == e.closed
 		}
 	}
-	d := backend.Decision{
-		Slot:     b.epoch.Add(time.Duration(slot)),
-		Stamp:    slot,
-		Binding:  binding,
-		Deferred: deferred,
-	}
-	if slot-now > int64(horizon) {
-		return d
-	}
-	d.Granted = true
-	for i := range req.Limits {
-		l := &req.Limits[i]
-		e := b.found[i]
-		if e == nil {
-			e = b.add(l.Key)
+	granted := slot-now <= int64(horizon)
+	if granted {
+		for i := range list {
+			l, s, e := &req.Limits[i], list[i].shard, list[i].entry
+			if e == nil {
+				e = s.add(l.Key)
+			}
+			e.State = e.Charge(slot, l.Params, l.Units())
 		}
-		e.State = e.Charge(slot, l.Params, l.Units())
+		for i := range list {
+			b.dropSome(list[i].shard, now)
+		}
 	}
-	return d
+	b.unlock(set)
+	// A literal would be made elsewhere and copied here.
+	*d = backend.Decision{}
+	d.Granted = granted
+	d.Slot = b.epoch.Add(time.Duration(slot))
+	d.Stamp = slot
+	d.Binding = binding
+	d.Deferred = deferred
 }
 
 // Defer implements [backend.Backend]. It fails only if ctx has ended.
@@ -155,42 +183,51 @@ func (b *Backend) Defer(ctx context.Context, key string, d time.Duration) error 
 	if d <= 0 {
 		return nil
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	s := b.shardOf(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	now := b.now()
-	e := b.keys[key]
+	e := s.keys[key]
 	if e == nil {
-		e = b.add(key)
+		e = s.add(key)
 	}
 	e.closed = max(e.closed, now+int64(min(d, backend.Unlimited)))
-	b.dropSome(now)
+	b.dropSome(s, now)
 	return nil
 }
 
 // Release implements [backend.Releaser]: a stamp is nanoseconds since New. It
-// fails only if ctx has ended.
+// fails only if ctx has ended. Each limit is given back by itself.
 func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, l := range limits {
-		if e := b.keys[l.Key]; e != nil {
-			e.State, _ = e.Refund(stamp, l.Params, l.Units())
-		}
+	for i := range limits {
+		b.release(&limits[i], stamp)
 	}
 	return nil
 }
 
-// Clear implements [backend.Backend]. It fails only if ctx has ended.
+func (b *Backend) release(l *backend.Limit, stamp int64) {
+	s := b.shardOf(l.Key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.keys[l.Key]; e != nil {
+		e.State, _ = e.Refund(stamp, l.Params, l.Units())
+	}
+}
+
+// Clear implements [backend.Backend]: all keys are forgotten at one instant. It
+// fails only if ctx has ended.
 func (b *Backend) Clear(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.keys, b.peak = make(map[string]*entry), 0
+	b.lock(b.every())
+	defer b.unlock(b.every())
+	for i := range b.shards {
+		b.shards[i].clear()
+	}
 	return nil
 }
 
@@ -199,12 +236,3 @@ func (b *Backend) InProcess() {}
 
 // now is the present instant.
 func (b *Backend) now() int64 { return int64(time.Since(b.epoch)) }
-
-// add puts a new key into the map. It requires that mu is held.
-func (b *Backend) add(key string) *entry {
-	e := &entry{}
-	b.keys[key] = e
-	b.added++
-	b.peak = max(b.peak, len(b.keys))
-	return e
-}

@@ -171,13 +171,20 @@ func TestReserveAllocatesNothing(t *testing.T) {
 		{Limits: []backend.Limit{limit("a", p)}, Horizon: backend.Unlimited},
 		{Limits: []backend.Limit{limit("a", p), limit("b", p), limit("", p)}, Horizon: time.Millisecond},
 		{},
+		{Horizon: time.Millisecond},
+	}
+	for i := range 30 {
+		reqs[3].Limits = append(reqs[3].Limits, limit(fmt.Sprint(i), p))
 	}
 	books(t, b, reqs[1].Limits...)
+	books(t, b, reqs[3].Limits...)
 	if err := b.Defer(t.Context(), "a", time.Hour); err != nil { // so that it is not dropped
 		t.Fatal(err)
 	}
-	if err := b.Defer(t.Context(), "b", time.Hour); err != nil {
-		t.Fatal(err)
+	for _, l := range append(reqs[3].Limits, limit("b", p)) {
+		if err := b.Defer(t.Context(), l.Key, time.Hour); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ctx, decisions := t.Context(), make([]backend.Decision, len(reqs))
 	n := testing.AllocsPerRun(1000, func() {

@@ -15,42 +15,57 @@ const (
 	// large takes as long as if it were full. So it is made anew once less than
 	// a shrinkBy'th of its keys are left, unless it never held shrinkFrom.
 	shrinkBy   = 16
-	shrinkFrom = 1024
+	shrinkFrom = 128
 
 	// sweepLook is how many keys a sweep looks at before it lets others have
 	// the lock.
 	sweepLook = 1024
 )
 
-// Len returns how many keys are held.
+// Len returns how many keys are held. A key that comes or goes meanwhile may be
+// counted or not.
 func (b *Backend) Len() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.keys)
+	n := 0
+	for i := range b.shards {
+		s := &b.shards[i]
+		s.mu.Lock()
+		n += len(s.keys)
+		s.mu.Unlock()
+	}
+	return n
 }
 
 // Sweep drops every key that is due, and returns how many. It is safe to call
 // at any time and never holds up others for a whole pass.
 func (b *Backend) Sweep() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	dropped := 0
+	for i := range b.shards {
+		dropped += b.sweep(&b.shards[i])
+	}
+	return dropped
+}
+
+// sweep drops every key of a shard that is due, and returns how many.
+func (b *Backend) sweep(s *shard) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	now, looked, dropped := b.now(), 0, 0
-	for key, e := range b.keys {
+	for key, e := range s.keys {
 		// While others had the lock they may have made the map anew, and the
 		// loop is over the old one: then the entry may be another.
-		if b.due(e, now) && b.keys[key] == e {
-			delete(b.keys, key)
+		if b.due(e, now) && s.keys[key] == e {
+			delete(s.keys, key)
 			dropped++
 		}
 		if looked++; looked%sweepLook == 0 {
 			// The loop goes on under the lock, and a range allows for keys that
 			// come and go.
-			b.mu.Unlock()
-			b.mu.Lock()
+			s.mu.Unlock()
+			s.mu.Lock()
 			now = b.now()
 		}
 	}
-	b.shrink()
+	s.shrink()
 	return dropped
 }
 
@@ -76,33 +91,34 @@ func (b *Backend) sweepEvery(interval time.Duration) {
 	}
 }
 
-// dropSome looks at a few keys, from a random place on, if enough are new. It
-// requires that mu is held.
-func (b *Backend) dropSome(now int64) {
-	if b.added < dropEvery {
+// dropSome looks at a few keys of a shard, from a random place on, if enough are
+// new. It requires that the shard is locked.
+func (b *Backend) dropSome(s *shard, now int64) {
+	if s.added < dropEvery {
 		return
 	}
-	b.shrink()
-	look := b.added * dropPer
-	b.added = 0
-	for key, e := range b.keys {
+	look := s.added * dropPer
+	s.added = 0
+	for key, e := range s.keys {
 		if b.due(e, now) {
-			delete(b.keys, key)
+			delete(s.keys, key)
 		}
 		if look--; look == 0 {
-			return
+			break
 		}
 	}
+	s.shrink()
 }
 
-// shrink makes the map anew if it is nearly empty. It requires that mu is held.
-func (b *Backend) shrink() {
-	if b.peak < shrinkFrom || len(b.keys) >= b.peak/shrinkBy {
+// shrink makes the map anew if it is nearly empty. It requires that the shard is
+// locked.
+func (s *shard) shrink() {
+	if s.peak < shrinkFrom || len(s.keys) >= s.peak/shrinkBy {
 		return
 	}
-	keys := make(map[string]*entry, len(b.keys))
-	maps.Copy(keys, b.keys)
-	b.keys, b.peak = keys, len(keys)
+	keys := make(map[string]*entry, len(s.keys))
+	maps.Copy(keys, s.keys)
+	s.keys, s.peak = keys, len(keys)
 }
 
 // due reports whether a key is no different from one never seen, and has been
