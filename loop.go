@@ -150,11 +150,13 @@ func (l *loop[T]) decide() {
 
 // accept puts a job that has its slot among those to come.
 func (l *loop[T]) accept(e *entry[T], slot, stamp int64) {
+	s := start[T]{e, slot, stamp}
 	i := len(l.coming)
-	for i > 0 && l.coming[i-1].entry.sched.Slot > e.sched.Slot {
-		i--
+	l.coming = append(l.coming, s)
+	for ; i > 0 && l.coming[i-1].entry.sched.Slot > e.sched.Slot; i-- {
+		l.coming[i] = l.coming[i-1]
 	}
-	l.coming = slices.Insert(l.coming, i, start[T]{e, slot, stamp})
+	l.coming[i] = s
 }
 
 // handOver gives workers the jobs whose slots have come.
