@@ -173,7 +173,7 @@ func (s *Scheduler) rise(c *cohort) {
 		}
 		return
 	}
-	// The heap of gates goes by the first cohort, so the gate leaves first.
+	// The queue of gates goes by the first cohort, so the gate leaves first.
 	s.unwatch(g)
 	g.waiting.remove(c)
 }

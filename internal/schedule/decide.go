@@ -60,7 +60,7 @@ func (s *Scheduler) Tidy() (int64, bool) {
 // Next is called for many at a time: a second.
 const tidyDelay = 1e9
 
-// openGates moves the gates that have opened from the heap by time to that by
+// openGates moves the gates that have opened from the queue by time to that by
 // rank.
 func (s *Scheduler) openGates() {
 	for s.timed.len() > 0 {

@@ -31,12 +31,17 @@
 //	cohort   the lanes that wait for the same gates
 //	lane     the jobs of one key and priority
 //
-// A cohort sits at one gate, and a gate with cohorts is in one of two heaps: by
+// A cohort sits at one gate, and a gate with cohorts is in one of two queues: by
 // time until it opens, by the rank of its first lane when it is open. A cohort
 // found at an open gate while another of its gates is closed moves there, all of
 // its lanes in one step. A gate that only one lane uses, such as the limit of a
 // chat, does not tell cohorts apart once it is open; so 100,000 chats behind one
-// shared limit are one cohort, and every step is O(log n).
+// shared limit are one cohort, and every step is O(log n), or O(1) where things
+// come in the order of time: see queue.go.
+//
+// Jobs of a lane that name the same limits share them, as terms. So a job that
+// waits takes little more than its payload, and a lane and a limit are a few
+// hundred bytes each, in one piece.
 //
 // Every one of these is checked when it comes up, not when something changes:
 // limits only ever open later than thought, except where the code says so.
