@@ -26,42 +26,62 @@ const (
 // ours is what all keys of the measurements begin with.
 const ours = "freqlimit-bench:"
 
-// onRedis is what the measurements share: a server, a client and keys.
+// onRedis is what the measurements have: a client and keys.
 type onRedis struct {
 	client *redis.Client
 	names  []string
 }
 
-// redisSuite is the measurements on the Redis at an address, or on one that is
-// started for them if the address is "".
-func redisSuite(addr string) suite {
-	r := &onRedis{names: namesOf(manyKeys)}
-	s := suite{name: "redis", open: func(ctx context.Context) (string, func() error, error) {
-		return r.open(ctx, addr)
-	}}
+// redisWork is what a measurement does over and over, until its context ends.
+type redisWork func(ctx context.Context, r *onRedis) (tally, error)
+
+// redisGroups are the measurements of backends on a Redis.
+func redisGroups() []group {
+	var groups []group
 	for _, goroutines := range []int{1, callers} {
 		for _, keys := range []int{1, manyKeys} {
-			group := fmt.Sprintf("Redis, %s, %s", count(goroutines, "goroutine"), count(keys, "key"))
-			goal := 0.0
+			g := group{
+				name: fmt.Sprintf("Redis, %s, %s", count(goroutines, "goroutine"), count(keys, "key")),
+				measurements: []measurement{
+					onServer("redis_rate Allow", allow(goroutines, keys)),
+					onServer("goredis Reserve", reserve(goroutines, keys, 1, false)),
+				},
+			}
 			if goroutines == callers {
-				goal = 3
+				g.measurements[1].goals = faster(3)
 			}
-			s.measurements = append(s.measurements,
-				measurement{group, "redis_rate Allow", 0, r.allow(goroutines, keys)},
-				measurement{group, "goredis Reserve", goal, r.reserve(goroutines, keys, 1, false)})
 			if keys > 1 {
-				s.measurements = append(s.measurements,
-					measurement{group, "goredis Reserve, two limits each", 0, r.reserve(goroutines, keys, 1, true)})
+				g.measurements = append(g.measurements,
+					onServer("goredis Reserve, two limits each", reserve(goroutines, keys, 1, true)))
 			}
+			groups = append(groups, g)
 		}
 	}
-	group := fmt.Sprintf("Redis, batches of %d, %s", together, count(manyKeys, "key"))
-	s.measurements = append(s.measurements,
-		measurement{group, "script by hand, the wall", 0, r.wall},
-		measurement{group, "goredis Reserve", 0, r.reserve(batchCallers, manyKeys, together, false)},
-		measurement{group, "goredis Reserve, two limits each", 0, r.reserve(batchCallers, manyKeys, together, true)},
-		measurement{group, "dispatcher, started jobs", 0, r.dispatch})
-	return s
+	groups = append(groups, group{
+		name: fmt.Sprintf("Redis, batches of %d, %s", together, count(manyKeys, "key")),
+		measurements: []measurement{
+			onServer("script by hand, the wall", wall),
+			onServer("goredis Reserve", reserve(batchCallers, manyKeys, together, false)),
+			onServer("goredis Reserve, two limits each", reserve(batchCallers, manyKeys, together, true)),
+			onServer("dispatcher, started jobs", dispatch),
+		},
+	})
+	for i := range groups {
+		groups[i].redis = true
+		groups[i].figures = []figure{{unit: "per second"}}
+	}
+	return groups
+}
+
+// onServer is a measurement of work on the Redis.
+func onServer(name string, work redisWork) measurement {
+	return measurement{name: name, run: func(ctx context.Context, s settings) (done sample, err error) {
+		client := connect(s.Redis)
+		defer func() { err = errors.Join(err, client.Close()) }()
+		r := &onRedis{client: client, names: namesOf(manyKeys)}
+		t, err := timed(ctx, s.Time, func(ctx context.Context) (tally, error) { return work(ctx, r) })
+		return only(t.perSecond()), err
+	}}
 }
 
 // count writes a number of things.
@@ -72,32 +92,26 @@ func count(n int, thing string) string {
 	return thousands(float64(n)) + " " + thing
 }
 
-// open connects to the Redis.
-func (r *onRedis) open(ctx context.Context, addr string) (about string, closeAll func() error, err error) {
-	closeAll = func() error { return nil }
-	if addr == "" {
-		server, err := startServer(ctx)
-		if err != nil {
-			return "", nil, err
-		}
-		addr, closeAll = server.addr, server.stop
-	}
-	// A connection for each goroutine: by default they would wait for one another
-	// where there are few cores.
-	r.client = redis.NewClient(&redis.Options{Addr: addr, PoolSize: callers})
-	stopServer := closeAll
-	closeAll = func() error { return errors.Join(r.client.Close(), stopServer()) }
+// connect returns a client with a connection for each goroutine: by default they
+// would wait for one another where there are few cores.
+func connect(addr string) *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: addr, PoolSize: callers})
+}
 
-	info, err := r.client.Info(ctx, "server").Result()
+// aboutRedis says what the Redis at an address is.
+func aboutRedis(ctx context.Context, addr string) (string, error) {
+	client := connect(addr)
+	defer client.Close()
+	info, err := client.Info(ctx, "server").Result()
 	if err != nil {
-		return "", nil, errors.Join(err, closeAll())
+		return "", err
 	}
 	for line := range strings.Lines(info) {
 		if version, ok := strings.CutPrefix(line, "redis_version:"); ok {
-			about = "Redis " + strings.TrimSpace(version) + " at " + addr
+			return "Redis " + strings.TrimSpace(version) + " at " + addr, nil
 		}
 	}
-	return about, closeAll, nil
+	return "Redis at " + addr, nil
 }
 
 // forget deletes the keys that a measurement has left, so that the next one does

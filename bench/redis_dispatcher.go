@@ -28,10 +28,10 @@ type tracked struct{ started, ended atomic.Int32 }
 
 // dispatch is the whole dispatcher on this project's backend: how many jobs that
 // do nothing it starts, with a queue that never runs dry.
-func (r *onRedis) dispatch(ctx context.Context) (sample, error) {
+func dispatch(ctx context.Context, r *onRedis) (tally, error) {
 	b, err := goredis.New(r.client, goredis.Config{Prefix: ours})
 	if err != nil {
-		return sample{}, err
+		return tally{}, err
 	}
 	handler := func(_ context.Context, job dispatcher.Job[*tracked]) error {
 		job.Payload.started.Add(1)
@@ -48,17 +48,17 @@ func (r *onRedis) dispatch(ctx context.Context) (sample, error) {
 		},
 	})
 	if err != nil {
-		return sample{}, err
+		return tally{}, err
 	}
-	s, err := r.fill(ctx, d)
-	return s, errors.Join(err, r.forget(ctx, ours, r.names))
+	t, err := r.fill(ctx, d)
+	return t, errors.Join(err, r.forget(ctx, ours, r.names))
 }
 
 // fill runs a dispatcher, keeps it full until ctx ends and drains it.
-func (r *onRedis) fill(ctx context.Context, d *dispatcher.Dispatcher[*tracked]) (sample, error) {
+func (r *onRedis) fill(ctx context.Context, d *dispatcher.Dispatcher[*tracked]) (tally, error) {
 	jobs, err := r.submit(d, nil, backlog)
 	if err != nil {
-		return sample{}, err
+		return tally{}, err
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -72,9 +72,9 @@ func (r *onRedis) fill(ctx context.Context, d *dispatcher.Dispatcher[*tracked]) 
 	draining, cancel := context.WithTimeout(running, drainFor)
 	defer cancel()
 	err = errors.Join(err, d.Shutdown(draining))
-	s := sample{count: len(jobs), elapsed: time.Since(start)}
+	t := tally{count: len(jobs), elapsed: time.Since(start)}
 	stop()
-	return s, errors.Join(err, <-ran, checkJobs(jobs))
+	return t, errors.Join(err, <-ran, checkJobs(jobs))
 }
 
 // submit submits n jobs, one key after another, and adds them to those that have

@@ -13,12 +13,12 @@ import (
 var errBound = errors.New("a request was refused, though its limits are wide")
 
 // allow is redis_rate: one call of its script for each request.
-func (r *onRedis) allow(goroutines, keys int) func(context.Context) (sample, error) {
-	names := r.names[:keys]
+func allow(goroutines, keys int) redisWork {
 	limit := redis_rate.Limit{Rate: wideRate, Burst: wideBurst, Period: time.Second}
-	return func(ctx context.Context) (sample, error) {
+	return func(ctx context.Context, r *onRedis) (tally, error) {
+		names := r.names[:keys]
 		limiter := redis_rate.NewLimiter(r.client)
-		s, err := drive(ctx, goroutines, func() func(context.Context) (int, error) {
+		t, err := drive(ctx, goroutines, func() func(context.Context) (int, error) {
 			return func(ctx context.Context) (int, error) {
 				result, err := limiter.Allow(ctx, ours+pickFrom(names), limit)
 				if err == nil && result.Allowed != 1 {
@@ -28,6 +28,6 @@ func (r *onRedis) allow(goroutines, keys int) func(context.Context) (sample, err
 			}
 		})
 		// The first part is what redis_rate puts before each key.
-		return s, errors.Join(err, r.forget(ctx, "rate:"+ours, names))
+		return t, errors.Join(err, r.forget(ctx, "rate:"+ours, names))
 	}
 }

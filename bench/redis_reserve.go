@@ -21,18 +21,18 @@ const sharedName = "shared"
 var wide = gcra.FreqLimitParams{Limit: wideRate, Period: time.Second, Burst: wideBurst}
 
 // reserve is this project's backend, asked for so many requests at a time.
-func (r *onRedis) reserve(goroutines, keys, requests int, shared bool) func(context.Context) (sample, error) {
-	names := r.names[:keys]
-	return func(ctx context.Context) (sample, error) {
+func reserve(goroutines, keys, requests int, shared bool) redisWork {
+	return func(ctx context.Context, r *onRedis) (tally, error) {
+		names := r.names[:keys]
 		b, err := goredis.New(r.client, goredis.Config{Prefix: ours})
 		if err != nil {
-			return sample{}, err
+			return tally{}, err
 		}
-		s, err := drive(ctx, goroutines, func() func(context.Context) (int, error) {
+		t, err := drive(ctx, goroutines, func() func(context.Context) (int, error) {
 			w := newReserver(b, names, requests, shared)
 			return w.work
 		})
-		return s, errors.Join(err, r.forget(ctx, ours, append(names[:keys:keys], sharedName)))
+		return t, errors.Join(err, r.forget(ctx, ours, append(names[:keys:keys], sharedName)))
 	}
 }
 

@@ -13,11 +13,11 @@ var wallSource string
 
 // wall is the best that asking Redis may come to: a script that knows no more
 // than one limit for all keys, called for whole batches.
-func (r *onRedis) wall(ctx context.Context) (sample, error) {
+func wall(ctx context.Context, r *onRedis) (tally, error) {
 	prefix := ours + "wall:"
 	script := redis.NewScript(wallSource)
 	interval, tau := wide.Interval().Microseconds(), wide.Tau().Microseconds()
-	s, err := drive(ctx, batchCallers, func() func(context.Context) (int, error) {
+	t, err := drive(ctx, batchCallers, func() func(context.Context) (int, error) {
 		keys := make([]string, together)
 		return func(ctx context.Context) (int, error) {
 			for i := range keys {
@@ -35,5 +35,5 @@ func (r *onRedis) wall(ctx context.Context) (sample, error) {
 			return len(waits), nil
 		}
 	})
-	return s, errors.Join(err, r.forget(ctx, prefix, r.names))
+	return t, errors.Join(err, r.forget(ctx, prefix, r.names))
 }

@@ -2,82 +2,100 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"regexp"
 	"time"
 )
 
-// suite is measurements that need the same things.
-type suite struct {
-	name string
+// settings are what measurements are made with. They go to the process of each.
+type settings struct {
+	Time  time.Duration // how long one takes, where it goes by time
+	Max   int           // the most jobs that wait at one moment
+	Redis string        // the address of the Redis, where one is needed
+}
 
-	// open gets what the measurements need, and returns a line about it and what
-	// gives it back. It is called if there is a measurement to make.
-	open func(ctx context.Context) (about string, close func() error, err error)
+// scale returns how much work there is for a measurement that has a fixed amount
+// of it: n at the default time, less if there is less time, but at least some.
+func (s settings) scale(n, least int) int {
+	return max(int(float64(n)*s.Time.Seconds()), least)
+}
 
+// group is measurements of the same things. The first one is what the others are
+// compared with.
+type group struct {
+	name         string
+	first        string // the name of the first, also if that is left out
+	figures      []figure
+	redis        bool // its measurements need a Redis
 	measurements []measurement
 }
 
-// measurement is one line of the table. The first of a group is the one that the
-// others of the group are compared with.
+// figure is one of the things that the measurements of a group find out.
+type figure struct {
+	name string // "" if the group says it all
+	unit string
+}
+
+// measurement is one line of the table for each figure. It is made in a process
+// of its own.
 type measurement struct {
-	group string
 	name  string
+	goals []goal
 
-	// goal is the ratio to the first of the group that is to be reached, 0 if
-	// there is none.
-	goal float64
+	// rounds is in how many rounds it takes part at most, 0 if in all: some take
+	// long, and say as much in one round.
+	rounds int
 
-	// run works until ctx ends, which is not an error, and says how much it has
-	// done and how long that took, without what it takes to get ready and to
-	// clear up.
-	run func(ctx context.Context) (sample, error)
+	// series and size are its place in the pictures that are drawn against a
+	// size. They are zero if it is in none.
+	series string
+	size   int
+
+	// run does the work and says what has come of it, without what it takes to
+	// get ready and to clear up.
+	run func(ctx context.Context, s settings) (sample, error)
 }
 
-// sample is what came of running a measurement once.
+// sample is what came of making a measurement once.
 type sample struct {
-	count   int
-	elapsed time.Duration
+	Figures map[string]float64 // by name; some may be missing
+	Late    []float64          `json:",omitempty"` // how late starts were in µs, for the picture
 }
 
-func (s sample) perSecond() float64 { return float64(s.count) / s.elapsed.Seconds() }
+// only is a sample of a group with one figure.
+func only(f float64) sample { return sample{Figures: map[string]float64{"": f}} }
 
-// path is what -only is matched against.
-func (m *measurement) path() string { return m.group + "/" + m.name }
+// allGroups are the measurements that there are.
+func allGroups(s settings) []group {
+	var groups []group
+	groups = append(groups, latenessGroups()...)
+	groups = append(groups, earlyGroup(), heldGroup(), scheduledGroup())
+	groups = append(groups, poolGroups()...)
+	groups = append(groups, limitedGroup())
+	groups = append(groups, reserveGroups()...)
+	groups = append(groups, submitGroup(s), memoryGroup(s), residentGroup(s), costGroup(s))
+	groups = append(groups, redisGroups()...)
+	for i := range groups {
+		groups[i].first = groups[i].measurements[0].name
+	}
+	return groups
+}
 
-// pick returns the suites with only those measurements that match.
-func pick(suites []suite, only *regexp.Regexp) []suite {
-	var picked []suite
-	for _, s := range suites {
+// pathOf is what -only is matched against.
+func pathOf(group, name string) string { return group + "/" + name }
+
+// pick returns the groups with only those measurements that match.
+func pick(groups []group, only *regexp.Regexp) []group {
+	var picked []group
+	for _, g := range groups {
 		var some []measurement
-		for _, m := range s.measurements {
-			if only.MatchString(m.path()) {
+		for _, m := range g.measurements {
+			if only.MatchString(pathOf(g.name, m.name)) {
 				some = append(some, m)
 			}
 		}
-		if s.measurements = some; len(some) > 0 {
-			picked = append(picked, s)
+		if g.measurements = some; len(some) > 0 {
+			picked = append(picked, g)
 		}
 	}
 	return picked
-}
-
-// run makes the measurements of a suite and prints their lines of the table.
-func (s suite) run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
-	about, closeSuite, err := s.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeSuite()) }()
-	fmt.Fprintln(stdout, about)
-	results, err := measure(ctx, s.measurements, o.rounds, o.time, func(round int) {
-		fmt.Fprintf(stderr, "%s: round %d of %d\n", s.name, round, o.rounds)
-	})
-	if err != nil {
-		return err
-	}
-	printTable(stdout, results)
-	return nil
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/throttled/throttled/v2"
+	"github.com/throttled/throttled/v2/store/memstore"
+	"go.uber.org/ratelimit"
+	xrate "golang.org/x/time/rate"
+)
+
+// everyAsk makes an asker of a function that all goroutines share.
+func everyAsk(ask func(key string) (bool, error)) (func() func(string) (bool, error), error) {
+	return func() func(string) (bool, error) { return ask }, nil
+}
+
+func askXTimeAllow([]string) (func() func(string) (bool, error), error) {
+	limiter := xrate.NewLimiter(reserveRate, reserveBurst)
+	return everyAsk(func(string) (bool, error) { return limiter.AllowN(time.Now(), 1), nil })
+}
+
+func askXTimeReserve([]string) (func() func(string) (bool, error), error) {
+	limiter := xrate.NewLimiter(reserveRate, reserveBurst)
+	return everyAsk(func(string) (bool, error) { return limiter.ReserveN(time.Now(), 1).OK(), nil })
+}
+
+// askUber knows neither keys nor refusals.
+func askUber([]string) (func() func(string) (bool, error), error) {
+	limiter := ratelimit.New(reserveRate)
+	return everyAsk(func(string) (bool, error) { return !limiter.Take().IsZero(), nil })
+}
+
+func askThrottled([]string) (func() func(string) (bool, error), error) {
+	store, err := memstore.NewCtx(0)
+	if err != nil {
+		return nil, err
+	}
+	limiter, err := throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{
+		MaxRate:  throttled.PerSec(reserveRate),
+		MaxBurst: reserveBurst,
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Two goroutines at one key get in each other's way: by default it gives up
+	// after ten attempts.
+	limiter.SetMaxCASAttemptsLimit(1 << 20)
+	ctx := context.Background()
+	return everyAsk(func(key string) (bool, error) {
+		limited, _, err := limiter.RateLimitCtx(ctx, key, 1)
+		return !limited, err
+	})
+}
+
+// askMap is the usual way to have a limit for each key.
+func askMap(names []string) (func() func(string) (bool, error), error) {
+	var mu sync.Mutex
+	byKey := make(map[string]*xrate.Limiter, len(names))
+	return everyAsk(func(key string) (bool, error) {
+		mu.Lock()
+		limiter := byKey[key]
+		if limiter == nil {
+			limiter = xrate.NewLimiter(reserveRate, reserveBurst)
+			byKey[key] = limiter
+		}
+		mu.Unlock()
+		return limiter.AllowN(time.Now(), 1), nil
+	})
+}
