@@ -100,7 +100,7 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 		l.waiting.Add(-1)
 		l.report(&Result[T]{Job: job, Outcome: Failed, Err: d.Err})
 	case d.Granted:
-		slot := int64(d.Slot.Sub(l.epoch))
+		slot := int64(d.Slot.Sub(*l.epoch))
 		l.sched.Granted(now, &e.sched, slot)
 		l.accept(e, slot, d.Stamp)
 	case d.Binding < 0 || d.Binding >= len(e.sched.Limits()):
@@ -109,11 +109,11 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 	default:
 		r := schedule.Refusal{
 			Binding:  d.Binding,
-			Until:    max(int64(d.Slot.Sub(l.epoch)), now+int64(a.respite())),
+			Until:    max(int64(d.Slot.Sub(*l.epoch)), now+int64(a.respite())),
 			Deferred: d.Deferred,
 		}
 		if !d.Turn.IsZero() {
-			r.Turn = int64(d.Turn.Sub(l.epoch))
+			r.Turn = int64(d.Turn.Sub(*l.epoch))
 		}
 		l.sched.Refused(now, &e.sched, r)
 	}

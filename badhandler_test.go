@@ -314,3 +314,43 @@ func (l *lines) want(t *testing.T, text string, want int) {
 		t.Errorf("%d lines of the log hold %q, want %d:\n%s", got, text, want, &l.buf)
 	}
 }
+
+// A handler that keeps its Job, to look at later, keeps that and no more: neither
+// the dispatcher nor its backend.
+func TestKeptJobHoldsNothingElse(t *testing.T) {
+	var kept job
+	gone := make(chan struct{})
+	func() {
+		b := inMemory()
+		runtime.AddCleanup(b, func(struct{}) { close(gone) }, struct{}{})
+		ended := make(chan struct{})
+		d, err := dispatcher.New(b, func(_ context.Context, j job) error {
+			kept = j
+			close(ended)
+			return nil
+		}, config{Params: perSecond(1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Submit(t.Context(), "key", "job"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		go func() { <-ended; stop() }()
+		if err := d.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Run() = %v, want the end of its context", err)
+		}
+	}()
+	for range 100 {
+		runtime.GC()
+		select {
+		case <-gone:
+			if kept.Slot().IsZero() || kept.Submitted().IsZero() {
+				t.Errorf("the job that is kept has slot %v and was submitted at %v", kept.Slot(), kept.Submitted())
+			}
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Error("a job that is kept holds on to the backend")
+}

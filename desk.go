@@ -14,7 +14,7 @@ type desk[T any] struct {
 	starts   []start[T] // from first on
 	first    int
 	waiting  int  // workers
-	waking   bool // one of them has been woken
+	waking   bool // one has been woken and has not been here yet: it wakes the next
 	closed   bool // nothing more comes
 	finished []finished[T]
 }

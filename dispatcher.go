@@ -19,11 +19,12 @@ type Dispatcher[T any] struct {
 	backend backend.Backend
 	handler Handler[T]
 	cfg     Config[T]
-	epoch   time.Time // instant 0 of the scheduler
+	epoch   *time.Time // instant 0 of the scheduler; jobs point to it too
 
 	away atomic.Pointer[Away] // nil while the backend answers
 
-	// What workers write is not in a cache line with what those write who submit.
+	// All who submit write waiting, workers and the loop write running to counts:
+	// the two are not in one cache line.
 	waiting atomic.Int64 // accepted jobs that no worker has, at most Capacity but for retries
 	_       [64]byte
 	running atomic.Int64
@@ -64,7 +65,7 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 		backend: b,
 		handler: handler,
 		cfg:     cfg,
-		epoch:   time.Now(),
+		epoch:   new(time.Now()),
 		wake:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 	}
@@ -218,7 +219,7 @@ func (d *Dispatcher[T]) Shutdown(ctx context.Context) error {
 }
 
 // now is the present instant of the scheduler.
-func (d *Dispatcher[T]) now() int64 { return int64(time.Since(d.epoch)) }
+func (d *Dispatcher[T]) now() int64 { return int64(time.Since(*d.epoch)) }
 
 // instant is the present by a clock that nobody sets. It costs half of time.Now.
-func (d *Dispatcher[T]) instant() time.Time { return d.epoch.Add(time.Since(d.epoch)) }
+func (d *Dispatcher[T]) instant() time.Time { return d.epoch.Add(time.Since(*d.epoch)) }

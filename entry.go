@@ -38,7 +38,7 @@ type submission[T any] struct {
 // start is a job that has its slot.
 type start[T any] struct {
 	entry *entry[T]
-	slot  int64 // what its limits were charged for: entry.sched.Slot or before
+	slot  int64 // what its limits were charged for; it may start at entry.sched.Slot, or later
 	stamp int64 // that by the backend's clock
 }
 
@@ -56,7 +56,7 @@ func (d *Dispatcher[T]) jobOf(e *entry[T]) Job[T] {
 		Payload:   e.payload,
 		Limits:    e.sched.Limits(),
 		Priority:  e.sched.Priority(),
-		epoch:     &d.epoch,
+		epoch:     d.epoch,
 		submitted: e.submitted,
 		slot:      noSlot,
 	}

@@ -279,3 +279,25 @@ func waitingIsFree(t *testing.T, b backend.Backend, jobs int) {
 	}
 	s.cut()
 }
+
+// Guarantee 3 for costs and bursts in the billions, such as bytes are: the next
+// job waits for its slot, and holds up nobody until then.
+func TestGuarantee3CostsInBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{}, nil)
+		bytes := limit("bytes", gcra.FreqLimitParams{Limit: 1e9, Period: time.Second, Burst: 4e9})
+		bytes.Cost = 3e9
+		for range 2 {
+			s.submit("key", "job", bytes)
+		}
+		synctest.Wait()
+		s.submit("other", "free")
+		if err := s.Shutdown(t.Context()); err != nil { // drain would list each byte
+			t.Error(err)
+		}
+		<-s.ended
+		s.stop(nil)
+		s.wantStarts("job", 0, 2*time.Second)
+		s.wantStarts("free", 0)
+	})
+}

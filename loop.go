@@ -22,7 +22,7 @@ type loop[T any] struct {
 	sched *schedule.Scheduler
 	asker asker[T]
 
-	spare  inbox[T]          // memory for the next inbox
+	empty  inbox[T]          // memory for the next inbox
 	fresh  [][]submission[T] // submitted, and not yet with the scheduler
 	params [1]Limit          // scratch of submit
 	done   []finished[T]     // scratch of takeIn
@@ -73,7 +73,7 @@ func (l *loop[T]) run() error {
 // takeIn tells the scheduler the news, and returns whether no more jobs can come
 // but those in l.fresh.
 func (l *loop[T]) takeIn() (closed bool) {
-	in, closed := l.take(l.spare, false)
+	in, closed := l.take(l.empty, false)
 	now := l.now()
 	l.fresh = append(l.fresh, in.submitted.full...)
 	if len(in.submitted.last) > 0 {
@@ -100,7 +100,7 @@ func (l *loop[T]) takeIn() (closed bool) {
 	for _, b := range in.answered {
 		l.asker.answered(now, b)
 	}
-	l.spare = in.reset()
+	l.empty = in.reset()
 	return closed
 }
 
@@ -227,8 +227,10 @@ func (l *loop[T]) stop() error {
 	for _, s := range l.coming {
 		l.drop(l.jobOf(s.entry), why)
 	}
+	l.coming = nil
 	l.sched.Abandon(func(j *schedule.Job) { l.drop(l.jobOf(entryOf[T](j)), why) })
 	l.dropFresh(l.fresh, why)
+	l.fresh = nil
 	for {
 		in, _ := l.take(inbox[T]{}, true)
 		l.dropFresh(append(in.submitted.full, in.submitted.last), why)
@@ -256,9 +258,9 @@ func (l *loop[T]) dropFresh(fresh [][]submission[T], why error) {
 			l.drop(Job[T]{
 				Key:       s.key,
 				Payload:   s.entry.payload,
-				Limits:    slices.Clone(l.limits(s)),
+				Limits:    append([]Limit{}, l.limits(s)...),
 				Priority:  s.priority,
-				epoch:     &l.epoch,
+				epoch:     l.epoch,
 				submitted: s.entry.submitted,
 				slot:      noSlot,
 			}, why)

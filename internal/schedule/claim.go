@@ -31,7 +31,7 @@ func (s *Scheduler) claimed(l *lane) *gate {
 		if holder == l || holder.overdue > s.tau || !holder.before(l) {
 			continue
 		}
-		after := lim.state.Charge(s.tau, lim.params, int(u.gate.cost)).TAT - first.gate.headroom
+		after := lim.state.Charge(s.tau, lim.params, u.gate.cost).TAT - first.gate.headroom
 		if after > holder.opens() {
 			return u.gate
 		}

@@ -119,7 +119,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 	slot := l.slot(now)
 	s.keepEarly()
 	s.idle--
-	if j.terms == nil && s.goesOn(l) {
+	if j.terms == nil && s.goesOn(now, l) {
 		s.startFree(now, l, slot)
 		return j, false
 	}
@@ -140,7 +140,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()
-			lim.state = lim.state.Charge(slot, lim.params, int(u.gate.cost))
+			lim.state = lim.state.Charge(slot, lim.params, u.gate.cost)
 			s.changed(lim)
 			if s.cfg.Shared && !lim.charged {
 				lim.charged = true
@@ -153,13 +153,14 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 
 // goesOn reports whether the next head of a lane, when this one has started, will
 // wait in the same place: behind no limit.
-func (s *Scheduler) goesOn(l *lane) bool {
+func (s *Scheduler) goesOn(now int64, l *lane) bool {
 	return !s.cfg.Serial && len(l.uses) == 0 && l.length > 1 && l.head.next.terms == nil &&
-		s.deferred <= s.tau
+		s.deferred <= now
 }
 
 // startFree makes the head of a lane that goes on a running job. It is start for
-// a lane that stays where it is: most of what a plain pool of workers does.
+// a lane that stays in its cohort, with its next head: most of what a plain pool of
+// workers does. When the head is overdue counts for lanes with limits only.
 func (s *Scheduler) startFree(now int64, l *lane, slot int64) {
 	j := l.pop()
 	s.jobs--

@@ -102,3 +102,23 @@ func TestTrap32DeferredKeyComesBack(t *testing.T) {
 		w.wantIdle()
 	}
 }
+
+// A deferral that a refusal tells of holds for the jobs of that key too, those
+// that are under no limit and wait for a worker, and however soon it is over.
+func TestDeferralHeardOfByARefusal(t *testing.T) {
+	w := newWorld(t, Config{Workers: 2, Horizon: 40 * ms, Shared: true})
+	k := limitOn("k", rate(1, 40*time.Second, 1))
+	hold := w.submit("hold")
+	w.Next(0)
+	w.submit("asks", k)
+	asks, _ := w.Next(0)
+	for range 3 {
+		w.submit("k")
+	}
+	w.now = 10 * ms
+	w.Refused(w.now, asks, Refusal{Until: 32 * ms, Deferred: true})
+	w.Finished(w.now, hold, false)
+	w.answer = w.refuseUntil(0, sec)
+	w.runUntil(50 * ms)
+	w.wantSlots("k", 32*ms, 32*ms, 32*ms)
+}

@@ -21,7 +21,8 @@ type Job struct {
 }
 
 // Key, Priority and Limits are those that were submitted. They may be called from
-// other goroutines while the job is with the scheduler.
+// other goroutines while the job is with the scheduler: what they read never
+// changes, lane.key, lane.rank.priority and terms.limits.
 
 // Key returns the key of the job.
 func (j *Job) Key() string { return j.lane.key }
@@ -321,7 +322,7 @@ func (l *lane) patience() int64 {
 	var longest int64
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
-			longest = max(longest, chargeOf(u.limit().params, int(u.gate.cost)))
+			longest = max(longest, chargeOf(u.limit().params, u.gate.cost))
 		}
 	}
 	return 4 * min(longest, math.MaxInt64/16) // no sum of instants overflows

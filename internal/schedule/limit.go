@@ -15,7 +15,7 @@ type limit struct {
 	closed int64 // deferred until then
 
 	gate  gate        // for the cost that was used first
-	terms int32       // that have jobs under it which have not ended
+	terms int32       // that name it and have jobs
 	refs  int32       // lanes that wait or ask under it
 	heads queue[*use] // of waiting lanes; the one overdue first is first
 	holds *holds      // nil until there are some
@@ -38,8 +38,7 @@ type gate struct {
 	id       uint64
 	limit    *limit // nil: none
 	next     *gate  // of the limit, for another cost
-	cost     int32  // 0: jobs that are not charged, and mind only a deferral
-	pos      int32  // in Scheduler.timed or ready
+	cost     int    // 0: jobs that are not charged, and mind only a deferral
 	headroom int64  // how long before the TAT it opens
 	turn     int64  // the backend is not to be asked for a slot before then
 	outage   *int64 // closed until then in any case; nil for jobs without limits
@@ -47,6 +46,7 @@ type gate struct {
 	waiting queue[*cohort]
 	solo    cohort // the lanes that wait for this gate alone
 	at      int64  // its place in Scheduler.timed
+	pos     int32  // there, or in Scheduler.ready
 	in      gateState
 }
 
@@ -119,7 +119,7 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 	lim.params = p
 	for g := &lim.gate; g != nil; g = g.next {
 		if g.cost > 0 {
-			g.headroom = gcra.Headroom(p, int(g.cost))
+			g.headroom = gcra.Headroom(p, g.cost)
 		}
 	}
 	s.opensEarlier(lim)
@@ -142,7 +142,7 @@ func (s *Scheduler) gateOf(lim *limit, cost int) *gate {
 	g := &lim.gate
 	if g.limit != nil {
 		for ; g != nil; g = g.next {
-			if int(g.cost) == cost {
+			if g.cost == cost {
 				return g
 			}
 		}
@@ -156,7 +156,7 @@ func (s *Scheduler) gateOf(lim *limit, cost int) *gate {
 // initGate sets up a gate of a limit, which may be nil.
 func (s *Scheduler) initGate(g *gate, lim *limit, cost int) {
 	s.gateID++
-	g.id, g.limit, g.cost = s.gateID, lim, int32(cost)
+	g.id, g.limit, g.cost = s.gateID, lim, cost
 	if cost > 0 {
 		g.headroom = gcra.Headroom(lim.params, cost)
 		g.outage = &s.outage

@@ -30,11 +30,10 @@ func (o Order) String() string {
 	return fmt.Sprintf("Order(%d)", uint8(o))
 }
 
-// rank is a lane's place among all, but for the submission of its head, which
-// decides between equal ones.
+// rank is what lanes are ranked by, before the submission of their heads.
 type rank struct {
 	by       int64 // what the order goes by, least first
-	priority int
+	priority int   // of the lane, for good: other goroutines read it
 }
 
 // before reports whether a lane that has a head ranks before another. No two rank

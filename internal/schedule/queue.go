@@ -9,6 +9,9 @@ package schedule
 // end to the other, where a heap would jump through all of it; the rest is
 // O(log n). A queue of one element, as most are, needs no memory of its own.
 //
+// What an element is compared by may change only right before fix is called for
+// it, and of one element at a time.
+//
 // The zero value is an empty queue. Elements are never the zero value of E.
 type queue[E element[E]] struct {
 	first E        // the zero value: none

@@ -294,7 +294,7 @@ func TestFinishedAgainGoesFirst(t *testing.T) {
 }
 
 // A job may be to run again while the next of its lane is being asked for: then
-// it comes right behind that, even if that is refused.
+// it comes right behind that, and before it again if that is refused.
 func TestFinishedAgainBehindTheOneAsking(t *testing.T) {
 	w := newWorld(t, Config{Workers: many})
 	first := w.submit("a", limitOn("x", perKey))
@@ -311,10 +311,10 @@ func TestFinishedAgainBehindTheOneAsking(t *testing.T) {
 	asks(sec, second)
 	w.Finished(sec, first, true)
 	w.Refused(sec, second, Refusal{Binding: 0, Until: 2 * sec})
-	asks(2*sec, second)
-	w.Granted(2*sec, second, 2*sec)
-	asks(3*sec, first)
-	w.Granted(3*sec, first, 3*sec)
+	asks(2*sec, first)
+	w.Granted(2*sec, first, 2*sec)
+	asks(3*sec, second)
+	w.Granted(3*sec, second, 3*sec)
 	asks(4*sec, third)
 	w.Granted(4*sec, third, 4*sec)
 	for _, j := range []*Job{third, first, second} {

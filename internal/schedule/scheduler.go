@@ -112,7 +112,7 @@ func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()
-			lim.state.TAT = max(lim.state.TAT, slot+chargeOf(lim.params, int(u.gate.cost)))
+			lim.state.TAT = max(lim.state.TAT, slot+chargeOf(lim.params, u.gate.cost))
 			lim.state.Last = max(lim.state.Last, slot)
 			lim.missed = 0
 			s.changed(lim)
@@ -155,8 +155,7 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 		}
 		lim.missed = 0
 		if r.Deferred {
-			lim.closed = max(lim.closed, r.Until)
-			s.deferred = max(s.deferred, r.Until)
+			s.Defer(now, lim.key, r.Until)
 		} else {
 			lim.state.TAT = max(lim.state.TAT, r.Until+u.gate.headroom)
 		}
@@ -188,14 +187,20 @@ func (s *Scheduler) Rejected(now int64, j *Job) {
 	s.next(now, l)
 }
 
-// back puts a lane that asked back where it was.
+// back puts a lane that asked back where it was, unless a job has come back
+// meanwhile that goes first.
 func (s *Scheduler) back(now int64, l *lane) {
 	s.park(l)
 	s.idle++
+	old := l
+	if next := l.head.next; next != nil && next.seq < l.head.seq {
+		l.putBack(l.pop())
+		old = nil
+	}
 	if s.cfg.Serial {
-		s.enterKey(now, l.key, l)
+		s.enterKey(now, l.key, old)
 	} else {
-		s.enter(now, l, false)
+		s.enter(now, l, l != old)
 	}
 }
 
@@ -242,7 +247,7 @@ func (s *Scheduler) uncharge(l *lane) {
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()
-			lim.state.TAT -= chargeOf(lim.params, int(u.gate.cost))
+			lim.state.TAT -= chargeOf(lim.params, u.gate.cost)
 			s.opensEarlier(lim)
 			s.changed(lim)
 		}
@@ -265,8 +270,7 @@ func (s *Scheduler) Defer(now int64, key string, until int64) {
 	s.unused(lim)
 	for l := s.lanes[key]; l != nil; l = l.sibling {
 		if l.state == waiting {
-			s.park(l)
-			s.enter(now, l, false)
+			s.reenter(now, l)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func TestTurnByCost(t *testing.T) {
 			}
 			w.Refused(w.now, j, Refusal{Until: 100 * ms, Turn: 2 * sec})
 			for g := &w.limits["x"].gate; g != nil; g = g.next {
-				if got := max(g.turn, 0); int(g.cost) == c.cost && got != c.want {
+				if got := max(g.turn, 0); g.cost == c.cost && got != c.want {
 					t.Errorf("the turn for jobs of cost %d is %v after that of cost 3 was told 2s, want %v",
 						c.cost, time.Duration(got), time.Duration(c.want))
 				}
