@@ -57,7 +57,7 @@ bench: ## Run the benchmarks that match BENCH (.), COUNT (1) times
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
 
 .PHONY: peers
-peers: ## Measure it beside its peers, on a redis-server of its own
+peers: ## Measure it beside its peers, in some 15 minutes, on a redis-server of its own
 	cd bench && go run .
 
 .PHONY: cover
