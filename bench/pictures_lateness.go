@@ -35,12 +35,12 @@ func drawLateness(path string, results []result) error {
 			return err
 		}
 		p.X.Min, p.X.Max = decades(least, most)
-		p.Y.Min, p.Y.Max = 0, 100
+		p.Y.Min, p.Y.Max = 0, 145 // the legend is above the curves
+		p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 50, Label: "50"}, {Value: 100, Label: "100"}}
 		if i == 0 {
 			p.Y.Label.Text = "% of the starts"
-		}
-		if i < len(row)-1 {
-			p.Legend = plot.NewLegend() // the last has it
+		} else {
+			p.Legend = plot.NewLegend() // the first has it
 		}
 		p.Legend.Top, p.Legend.Left = true, true
 		row[i] = p
