@@ -38,7 +38,7 @@ type submission[T any] struct {
 // start is a job that has its slot.
 type start[T any] struct {
 	entry *entry[T]
-	slot  int64 // what its limits were charged for; it may start at entry.sched.Slot, or later
+	slot  int64 // what its limits were charged for; entry.sched.Slot, when it may start, is that or later
 	stamp int64 // that by the backend's clock
 }
 
