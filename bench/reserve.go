@@ -40,6 +40,7 @@ func reserveGroups() []group {
 				line("uber ratelimit Take", 1, askUber),
 				line("throttled, in memory", 1, askThrottled),
 				line("memory.Reserve", 1, askMemory, goal{figure: "time", bound: atMost, value: 0.5, ratio: true}, allocs),
+				line("a clock and a compare-and-swap", 1, askWord),
 			},
 		},
 		{
@@ -48,6 +49,7 @@ func reserveGroups() []group {
 				line("throttled, in memory", reserveKeys, askThrottled),
 				line("map + mutex + x/time/rate", reserveKeys, askMap),
 				line("memory.Reserve", reserveKeys, askMemory, goal{figure: "time", bound: atMost, value: 1.0 / 3, ratio: true}, allocs),
+				line("a clock and a map that is only read", reserveKeys, askWord),
 			},
 		},
 	}
