@@ -80,7 +80,7 @@ func TestAbandonInRandomWorkloads(t *testing.T) {
 		end := int64(span(t, "end", 0, 100))
 		jobs := 0
 		for _, e := range work.events {
-			if e.job < 0 || e.at > end {
+			if e.do == defers || e.at > end {
 				continue
 			}
 			w.runUntil(e.at)

@@ -3,6 +3,7 @@ package schedule
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -33,11 +34,28 @@ type workload struct {
 }
 
 type event struct {
-	at    int64
-	job   int    // submitted, or -1:
-	key   string // deferred
-	until int64
+	at     int64
+	do     deed
+	job    int
+	key    string
+	until  int64
+	params gcra.FreqLimitParams
+	n      int
 }
+
+type deed int
+
+const (
+	submits deed = iota
+	defers
+	cancels
+	pauses
+	resumes
+	pausesKey
+	resumesKey
+	setsParams
+	setsWorkers
+)
 
 type work struct {
 	key      string
@@ -45,6 +63,9 @@ type work struct {
 	limits   []backend.Limit
 	takes    int64 // how long the handler runs
 	again    int64 // if not 0, at its first end the key is deferred for so long, and it runs again
+	later    int64 // if not 0, at its first end it waits for so long, and runs again
+	hold     bool  // then: its lane waits with it
+	dates    Dates
 }
 
 type start struct {
@@ -54,8 +75,14 @@ type start struct {
 	end  int64
 }
 
-// draw makes a workload of small numbers, so that much happens at one instant.
-func draw(t *rapid.T) workload {
+// draw makes a workload of jobs and deferrals.
+func draw(t *rapid.T) workload { return drawWith(t, false) }
+
+// drawLively makes a workload in which all happens that can happen to a job.
+func drawLively(t *rapid.T) workload { return drawWith(t, rapid.Bool().Draw(t, "lively")) }
+
+// drawWith makes a workload of small numbers, so that much happens at one instant.
+func drawWith(t *rapid.T, lively bool) workload {
 	span := func(label string, from, to int) int { return rapid.IntRange(from, to).Draw(t, label) }
 	w := workload{cfg: Config{
 		Workers: span("workers", 1, 5),
@@ -89,6 +116,16 @@ func draw(t *rapid.T) workload {
 			takes:    int64(max(0, span("takes", -5, 20))),
 			again:    int64(max(0, span("again", -30, 15))),
 		}
+		if lively {
+			j.later = int64(max(0, span("later", -20, 15)))
+			j.hold = rapid.Bool().Draw(t, "hold")
+			if wait := int64(span("not before", -20, 15)); wait > 0 {
+				j.dates.NotBefore = now + wait
+			}
+			if left := int64(span("deadline", -20, 30)); left > 0 {
+				j.dates.Deadline = now + left
+			}
+		}
 		under := slices.Clone(rapid.SampledFrom(shapes).Draw(t, "under"))
 		if span("own", 0, 2) > 0 {
 			under = append(under, j.key)
@@ -105,12 +142,33 @@ func draw(t *rapid.T) workload {
 		}
 		w.work = append(w.work, j)
 		w.events = append(w.events, event{at: now, job: id})
+		if lively && span("meddle", 0, 3) == 0 {
+			e := event{at: now, do: deed(span("deed", int(cancels), int(setsWorkers)))}
+			e.job = span("cancelled", 0, id)
+			e.key = fmt.Sprint("k", span("key", 0, keys-1))
+			e.n = span("workers", 1, 5)
+			if e.do == setsParams {
+				e.key = rapid.SampledFrom(limitKeys).Draw(t, "changed")
+				burst := rates[e.key].Burst
+				e.params = params()
+				e.params.Burst = max(e.params.Burst, burst)
+				rates[e.key] = e.params
+			}
+			w.events = append(w.events, e)
+		}
 		if span("defer", 0, 19) == 0 {
 			w.events = append(w.events, event{
-				at: now, job: -1, until: now + int64(span("until", 0, 60)),
+				at: now, do: defers, until: now + int64(span("until", 0, 60)),
 				key: rapid.SampledFrom(limitKeys).Draw(t, "deferred"),
 			})
 		}
+	}
+	if !lively {
+		return w
+	}
+	w.events = append(w.events, event{at: now + 9, do: resumes})
+	for i := range keys {
+		w.events = append(w.events, event{at: now + 9, do: resumesKey, key: fmt.Sprint("k", i)})
 	}
 	return w
 }
@@ -119,10 +177,10 @@ func (w workload) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%+v\n", w.cfg)
 	for _, e := range w.events {
-		if e.job < 0 {
-			fmt.Fprintf(&b, "at %d defer %q until %d\n", e.at, e.key, e.until)
-		} else {
+		if e.do == submits {
 			fmt.Fprintf(&b, "at %d submit %d: %+v\n", e.at, e.job, w.work[e.job])
+		} else {
+			fmt.Fprintf(&b, "%+v\n", e)
 		}
 	}
 	return b.String()
@@ -131,14 +189,23 @@ func (w workload) String() string {
 // machine is what is common to the scheduler and the oracle.
 type machine interface {
 	submit(now int64, id int, w work)
-	deferKey(now int64, key string, until int64)
+	meddle(now int64, e event) // do what is neither to submit nor to cancel
+	cancel(now int64, id int)  // a job that waits
 	finish(now int64, id int, again bool)
+	later(now int64, id int, at int64, hold bool)
+	expired(now int64) []int
 	next(now int64) (id int, slot int64, ok bool)
 	wake(now int64) (int64, bool)
 }
 
+// history is what became of the jobs.
+type history struct {
+	starts []start
+	ended  map[int]string // how, by job
+}
+
 // run plays a workload to a machine, in virtual time.
-func run(w workload, m machine) []start {
+func run(t *rapid.T, w workload, m machine) history {
 	type end struct {
 		at int64
 		id int
@@ -146,30 +213,62 @@ func run(w workload, m machine) []start {
 	var starts []start
 	var ends []end
 	retried := map[int]bool{}
+	ended, waits := map[int]string{}, map[int]bool{}
+	over := func(id int, how string) {
+		if was, twice := ended[id]; twice {
+			t.Fatalf("job %d ends as %s, and has as %s\n%v", id, how, was, w)
+		}
+		ended[id] = how
+		delete(waits, id)
+	}
+	expire := func(now int64) {
+		for _, id := range m.expired(now) {
+			over(id, fmt.Sprint("expired at ", now))
+		}
+	}
 	events, now := w.events, int64(0)
 	for {
 		for len(events) > 0 && events[0].at <= now {
-			if e := events[0]; e.job < 0 {
-				m.deferKey(now, e.key, e.until)
-			} else {
+			switch e := events[0]; {
+			case e.do == submits:
 				m.submit(now, e.job, w.work[e.job])
+				waits[e.job] = true
+			case e.do != cancels:
+				m.meddle(now, e)
+			case waits[e.job]:
+				m.cancel(now, e.job)
+				over(e.job, "cancelled")
 			}
 			events = events[1:]
 		}
 		for len(ends) > 0 && ends[0].at <= now {
 			id := ends[0].id
 			ends = ends[1:]
-			again := w.work[id].again > 0 && !retried[id]
-			if again {
-				retried[id] = true
-				m.deferKey(now, w.work[id].key, now+w.work[id].again)
+			work := w.work[id]
+			again, later := work.again > 0 && !retried[id], work.later > 0 && !retried[id]
+			waits[id] = again || later
+			retried[id] = true
+			switch {
+			case again:
+				m.meddle(now, event{do: defers, key: work.key, until: now + work.again})
+				m.finish(now, id, true)
+			case later:
+				m.later(now, id, now+work.later, work.hold)
+			default:
+				m.finish(now, id, false)
+				over(id, "done")
 			}
-			m.finish(now, id, again)
 		}
+		expire(now)
 		for {
 			id, slot, ok := m.next(now)
+			expire(now)
 			if !ok {
 				break
+			}
+			waits[id] = false
+			if dead := w.work[id].dates.Deadline; dead != 0 && slot > dead {
+				t.Fatalf("job %d starts at %d, want no later than its deadline\n%v", id, slot, w)
 			}
 			e := end{slot + w.work[id].takes, id}
 			starts = append(starts, start{id, now, slot, e.at})
@@ -187,7 +286,7 @@ func run(w workload, m machine) []start {
 			then, ok = ends[0].at, true
 		}
 		if !ok {
-			return starts
+			return history{starts, ended}
 		}
 		now = max(now, then)
 	}
@@ -204,10 +303,41 @@ func newSchedulerMachine(cfg Config) schedulerMachine {
 
 func (m schedulerMachine) submit(now int64, id int, w work) {
 	m.jobs[id] = newJob(id)
-	m.Submit(now, m.jobs[id], w.key, w.priority, w.limits)
+	m.SubmitDated(now, m.jobs[id], w.key, w.priority, w.limits, w.dates)
 }
 
-func (m schedulerMachine) deferKey(now int64, key string, until int64) { m.Defer(now, key, until) }
+func (m schedulerMachine) meddle(now int64, e event) {
+	switch e.do {
+	case defers:
+		m.Defer(now, e.key, e.until)
+	case pauses:
+		m.Pause()
+	case resumes:
+		m.Resume()
+	case pausesKey:
+		m.PauseKey(e.key)
+	case resumesKey:
+		m.ResumeKey(now, e.key)
+	case setsParams:
+		m.SetParams(now, e.key, e.params)
+	case setsWorkers:
+		m.SetWorkers(e.n)
+	}
+}
+
+func (m schedulerMachine) cancel(now int64, id int) { m.Remove(now, m.jobs[id]) }
+
+func (m schedulerMachine) later(now int64, id int, at int64, hold bool) {
+	m.Later(now, m.jobs[id], at, hold)
+}
+
+func (m schedulerMachine) expired(now int64) []int {
+	var ids []int
+	for j := m.Expired(now); j != nil; j = m.Expired(now) {
+		ids = append(ids, idOf(j))
+	}
+	return ids
+}
 
 func (m schedulerMachine) finish(now int64, id int, again bool) {
 	m.Finished(now, m.jobs[id], again)
@@ -232,7 +362,37 @@ type oracleMachine struct {
 }
 
 func (m oracleMachine) submit(now int64, id int, w work) {
-	m.oracle.submit(now, id, w.key, w.priority, w.limits)
+	m.oracle.submit(now, id, w.key, w.priority, w.limits, w.dates)
+}
+
+func (m oracleMachine) meddle(now int64, e event) {
+	switch e.do {
+	case defers:
+		m.deferKey(now, e.key, e.until)
+	case pauses:
+		m.paused = true
+	case resumes:
+		m.paused = false
+	case pausesKey, resumesKey:
+		m.pauseKey(now, e.key, e.do == pausesKey)
+	case setsParams:
+		m.setParams(now, e.key, e.params)
+	case setsWorkers:
+		m.setWorkers(e.n)
+	}
+}
+
+func (m oracleMachine) cancel(now int64, id int) { m.remove(now, id) }
+
+func (m oracleMachine) later(now int64, id int, at int64, hold bool) {
+	m.oracle.later(now, m.running[id], at, hold)
+}
+
+func (m oracleMachine) expired(now int64) []int {
+	m.expire(now)
+	ids := m.oracle.expired
+	m.oracle.expired = nil
+	return ids
 }
 
 func (m oracleMachine) finish(now int64, id int, again bool) {
@@ -251,19 +411,19 @@ func (m oracleMachine) next(now int64) (id int, slot int64, ok bool) {
 // The scheduler and the brute-force oracle agree start by start.
 func TestAgreesWithOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := draw(t)
-		agree(t, w)
+		agree(t, drawLively(t))
 	})
 }
 
 func FuzzAgreesWithOracle(f *testing.F) {
-	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { agree(t, draw(t)) }))
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { agree(t, drawLively(t)) }))
 }
 
 func agree(t *rapid.T, w workload) {
 	m := newSchedulerMachine(w.cfg)
-	got := run(w, m)
-	want := run(w, oracleMachine{newOracle(w.cfg), map[int]*oracleJob{}})
+	h := run(t, w, m)
+	oracle := run(t, w, oracleMachine{newOracle(w.cfg), map[int]*oracleJob{}})
+	got, want := h.starts, oracle.starts
 	for i := range min(len(got), len(want)) {
 		if got[i].job != want[i].job || got[i].slot != want[i].slot {
 			t.Fatalf("start %d: got %+v, want %+v\ngot  %v\nwant %v\n%v", i, got[i], want[i], got, want, w)
@@ -272,7 +432,19 @@ func agree(t *rapid.T, w workload) {
 	if len(got) != len(want) {
 		t.Fatalf("%d starts, want %d\ngot  %v\nwant %v\n%v", len(got), len(want), got, want, w)
 	}
-	if m.Waiting() != 0 || m.Idle() != w.cfg.Workers {
-		t.Fatalf("at the end %d jobs wait and %d of %d workers are idle", m.Waiting(), m.Idle(), w.cfg.Workers)
+	if !maps.Equal(h.ended, oracle.ended) || len(h.ended) != len(w.work) {
+		t.Fatalf("the outcomes of %d jobs are\n%v, want\n%v\n%v", len(w.work), h.ended, oracle.ended, w)
+	}
+	if w.steady() {
+		var all []started
+		for _, s := range got {
+			all = append(all, started{slot: s.slot, limits: w.work[s.job].limits})
+		}
+		if err := checkLimits(all); err != nil {
+			t.Fatalf("%v\n%v", err, w)
+		}
+	}
+	if m.Waiting() != 0 || m.Idle() != m.cfg.Workers {
+		t.Fatalf("at the end %d jobs wait and %d of %d workers are idle", m.Waiting(), m.Idle(), m.cfg.Workers)
 	}
 }

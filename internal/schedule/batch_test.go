@@ -147,7 +147,7 @@ func (r *rally) play() {
 // happen submits a job, or defers a key here or at the backend alone; now and
 // then the rival takes a slot.
 func (r *rally) happen(e event) {
-	if e.job < 0 {
+	if e.do == defers {
 		k := r.store.key(e.key)
 		k.closed = max(k.closed, e.until)
 		if rapid.Bool().Draw(r.t, "told") {

@@ -14,6 +14,11 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 	s.forget(now)
 	s.tau = max(s.tau, now)
 	s.decided = s.tau
+	s.arriveAll(now)
+	if s.paused {
+		s.filling = false
+		return nil, false
+	}
 	s.unholdEarly()
 	reach := s.cfg.Lead
 	if s.filling {
@@ -28,10 +33,12 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 			}
 			continue
 		}
-		if s.timed.len() == 0 || s.timed.top().at > now+reach {
+		at, ok := s.coming()
+		if !ok || at > now+reach {
 			break
 		}
-		s.tau = s.timed.top().at
+		s.tau = at
+		s.arriveAll(now)
 	}
 	s.tau = s.decided
 	s.filling = false
@@ -41,10 +48,29 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 // Wake returns the instant at which Next is to be called again if nothing
 // happens before; false if there is none.
 func (s *Scheduler) Wake() (int64, bool) {
-	if s.idle == 0 || s.timed.len() == 0 {
-		return 0, false
+	at, ok := s.coming()
+	if ok = ok && s.idle > 0 && !s.paused; ok {
+		at -= s.cfg.Lead
 	}
-	return s.timed.top().at - s.cfg.Lead, true
+	if s.deadlines.len() > 0 {
+		if over := s.deadlines.top().Deadline + 1; !ok || over < at {
+			at, ok = over, true
+		}
+	}
+	return at, ok
+}
+
+// coming returns the next instant at which a gate opens or a job's date comes.
+func (s *Scheduler) coming() (at int64, ok bool) {
+	if s.timed.len() > 0 {
+		at, ok = s.timed.top().at, true
+	}
+	if s.dates.len() > 0 {
+		if date := s.dates.top().NotBefore; !ok || date < at {
+			at, ok = date, true
+		}
+	}
+	return at, ok
 }
 
 // Tidy returns the instant at which Next is to be called if nothing is to be
@@ -104,6 +130,11 @@ func (s *Scheduler) pick(now int64) *lane {
 		}
 		return nil
 	}
+	if l.head.hasDates() && s.slot(now, l) > s.Deadline(l.head) {
+		s.expired = append(s.expired, l.head)
+		s.Remove(now, l.head)
+		return nil
+	}
 	return l
 }
 
@@ -116,9 +147,15 @@ func (s *Scheduler) reenter(now int64, l *lane) {
 // take gives the head of a waiting lane a worker and charges its limits.
 func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 	j = l.head
-	slot := l.slot(now)
+	slot := s.slot(now, l)
+	if j.hasDates() {
+		s.leave(j)
+	}
 	s.keepEarly()
 	s.idle--
+	if s.taking != nil {
+		s.taking(l, slot)
+	}
 	if j.terms == nil && s.goesOn(now, l) {
 		s.startFree(now, l, slot)
 		return j, false
@@ -154,8 +191,9 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 // goesOn reports whether the next head of a lane, when this one has started, will
 // wait in the same place: behind no limit.
 func (s *Scheduler) goesOn(now int64, l *lane) bool {
-	return !s.cfg.Serial && len(l.uses) == 0 && l.length > 1 && l.head.next.terms == nil &&
-		s.deferred <= now
+	next := l.head.next
+	return !s.cfg.Serial && len(l.uses) == 0 && next != nil && next.terms == nil &&
+		!l.head.hasDates() && next.seq&(datedBit|goneBit) == 0 && s.deferred <= now
 }
 
 // startFree makes the head of a lane that goes on a running job. It is start for
@@ -167,7 +205,7 @@ func (s *Scheduler) startFree(now int64, l *lane, slot int64) {
 	j.Slot = slot
 	l.lastSlot = slot
 	l.running++
-	s.rerankHead(l, l.slot(now), true)
+	s.rerankHead(l, s.slot(now, l), true)
 	l.cohort.lanes.fix(l)
 	s.rerank(l.cohort)
 }

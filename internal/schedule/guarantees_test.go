@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/freqlimit/dispatcher/gcra"
@@ -22,7 +23,7 @@ func (w *world) play(work workload) {
 	}
 	for _, e := range work.events {
 		w.runUntil(e.at)
-		if e.job < 0 {
+		if e.do == defers {
 			if e.until > w.now {
 				w.delay(e.key, e.until-w.now)
 			}
@@ -39,6 +40,9 @@ func (w *world) play(work workload) {
 // throughout.
 func (w workload) steady() bool {
 	params := map[string]gcra.FreqLimitParams{}
+	if slices.ContainsFunc(w.events, func(e event) bool { return e.do == setsParams }) {
+		return false
+	}
 	for _, j := range w.work {
 		for _, l := range j.limits {
 			if p, ok := params[l.Key]; ok && p != l.Params {

@@ -14,7 +14,7 @@ type Job struct {
 	// is taken, and for good when it starts.
 	Slot int64
 
-	seq   uint64 // the order of submission
+	seq   uint64 // the order of submission, and two bits: see dates.go
 	terms *terms // nil if it has no limits
 	lane  *lane
 	next  *Job // behind it in the lane
@@ -29,6 +29,9 @@ func (j *Job) Key() string { return j.lane.key }
 
 // Priority returns the priority of the job.
 func (j *Job) Priority() int { return j.lane.rank.priority }
+
+// Timed reports whether the job has limits or dates: something to be on time for.
+func (j *Job) Timed() bool { return j.terms != nil || j.hasDates() }
 
 // Limits returns the limits of the job, never nil. They must not be changed.
 func (j *Job) Limits() []backend.Limit {
@@ -57,6 +60,7 @@ type lane struct {
 	uses    []use  // its limits
 	one     [1]use // the memory of uses, if they are no more
 	pos     int32  // in cohort.lanes
+	gone    uint16 // jobs between head and tail that have been removed
 	state   laneState
 }
 
@@ -183,12 +187,48 @@ func (l *lane) putBack(j *Job) {
 func (l *lane) pop() *Job {
 	j := l.head
 	l.head = j.next
+	for l.head != nil && l.head.gone() {
+		next := l.head.next
+		l.head.next = nil // a handle may keep the one that is gone
+		l.head = next
+		l.gone--
+	}
 	if l.head == nil {
 		l.tail = nil
 	}
 	j.next = nil
 	l.length--
 	return j
+}
+
+// lose takes out a job that is not the head. It stays between the others, as one
+// that is gone, until it is the head or there are many.
+func (l *lane) lose(j *Job) {
+	j.seq |= goneBit
+	l.length--
+	l.gone++
+	if l.gone == math.MaxUint16 || l.gone > fewGone && int32(l.gone) > l.length {
+		l.sweep()
+	}
+}
+
+// fewGone is how many jobs of a lane that are gone are worth no sweep.
+const fewGone = 64
+
+// sweep takes out the jobs that are gone.
+func (l *lane) sweep() {
+	last := l.head
+	for j := l.head.next; j != nil; {
+		next := j.next
+		if j.gone() {
+			j.next = nil // a handle may keep it
+		} else {
+			last.next, last = j, j
+		}
+		j = next
+	}
+	last.next = nil
+	l.tail, l.gone = last, 0
 }
 
 // opens is the instant at which the last of the head's limits opens.
@@ -201,8 +241,8 @@ func (l *lane) opens() int64 {
 }
 
 // slot is when the head can start, not before now.
-func (l *lane) slot(now int64) int64 {
-	at := max(now, l.floor())
+func (s *Scheduler) slot(now int64, l *lane) int64 {
+	at := max(now, s.floor(l))
 	for i := range l.uses {
 		at = max(at, l.uses[i].gate.slot())
 	}
@@ -210,9 +250,9 @@ func (l *lane) slot(now int64) int64 {
 }
 
 // floor is before when the head must not start, whatever its limits: the slot of
-// the job ahead of it, or the deferral of its key.
-func (l *lane) floor() int64 {
-	at := l.lastSlot
+// the job ahead of it, its own date, or the deferral of its key.
+func (s *Scheduler) floor(l *lane) int64 {
+	at := max(l.lastSlot, s.notBefore(l))
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index < 0 {
 			at = max(at, u.limit().closed)
@@ -224,14 +264,14 @@ func (l *lane) floor() int64 {
 // enter makes the head of a lane that has one compete. A fresh head has just
 // become the head; else it comes back, and keeps its rank.
 func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
-	if l.length == 0 || l.state != parked || s.busy(l.key) {
+	if l.length == 0 || l.state != parked || s.busy(l.key) || s.pausedKey(l.key) || s.heldUntil(l) > s.tau {
 		return
 	}
 	s.acquire(now, l)
 	l.state = waiting
 	var ready int64
 	if fresh {
-		ready = l.slot(now)
+		ready = s.slot(now, l)
 		l.overdue = ready + l.patience()
 	}
 	s.rerankHead(l, ready, fresh)

@@ -202,12 +202,12 @@ func (s *Scheduler) forget(now int64) {
 			delete(s.limits, lim.key)
 		}
 	}
-	if s.peak > muchMemory && len(s.lanes) == 0 && len(s.limits) == 0 {
+	if s.peak > muchMemory && len(s.lanes) == 0 && len(s.limits) == 0 && len(s.dated) == 0 {
 		s.reset()
 	}
 }
 
-// muchMemory is how many limits or lanes are worth giving back the memory of
+// muchMemory is how many limits, lanes or dates are worth giving back the memory of
 // once none is left: a map never shrinks.
 const muchMemory = 1024
 

@@ -18,6 +18,8 @@ func (w *world) wantNothingKept() {
 		"ready":   w.Scheduler.ready.len(),
 		"held":    len(w.holding),
 		"free":    w.free.waiting.len(),
+		"dated":   len(w.dated),
+		"dates":   w.dates.len() + w.deadlines.len(),
 	} {
 		if n != 0 {
 			w.tb.Errorf("%d %s are kept, want none", n, what)

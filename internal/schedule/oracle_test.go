@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/freqlimit/dispatcher/backend"
@@ -16,6 +17,11 @@ type oracle struct {
 	seq    int
 	lanes  []*oracleLane
 	limits map[string]*oracleLimit
+
+	apart   []*oracleJob // jobs that wait for their date in no lane
+	expired []int
+	paused  bool
+	pauses  map[string]bool
 }
 
 type oracleLane struct {
@@ -34,6 +40,11 @@ type oracleJob struct {
 	seq    int
 	limits []backend.Limit
 	lane   *oracleLane
+
+	notBefore int64
+	deadline  int64 // 0: none
+	held      bool  // the lane waits for notBefore
+	first     bool  // it has not been in its lane
 }
 
 type oracleLimit struct {
@@ -43,7 +54,7 @@ type oracleLimit struct {
 }
 
 func newOracle(cfg Config) *oracle {
-	return &oracle{cfg: cfg, idle: cfg.Workers, limits: map[string]*oracleLimit{}}
+	return &oracle{cfg: cfg, idle: cfg.Workers, limits: map[string]*oracleLimit{}, pauses: map[string]bool{}}
 }
 
 func (o *oracle) limit(key string) *oracleLimit {
@@ -85,10 +96,107 @@ func (o *oracle) adopt(now int64, l backend.Limit) {
 	lim.params = l.Params
 }
 
-func (o *oracle) submit(now int64, id int, key string, priority int, limits []backend.Limit) {
+func (o *oracle) submit(now int64, id int, key string, priority int, limits []backend.Limit, dates Dates) {
 	for _, l := range limits {
 		o.adopt(now, l)
 	}
+	o.seq++
+	j := &oracleJob{id: id, seq: o.seq, limits: limits, lane: o.lane(key, priority), notBefore: dates.NotBefore, deadline: dates.Deadline}
+	if j.notBefore > max(now, o.tau) {
+		j.first = true
+		o.apart = append(o.apart, j)
+		return
+	}
+	j.lane.jobs = append(j.lane.jobs, j)
+	o.compete(now)
+}
+
+// arrive lets the jobs into their lanes whose dates have come.
+func (o *oracle) arrive(now, tau int64) {
+	slices.SortFunc(o.apart, func(a, b *oracleJob) int {
+		return cmp.Or(cmp.Compare(a.notBefore, b.notBefore), cmp.Compare(a.seq, b.seq))
+	})
+	for len(o.apart) > 0 && o.apart[0].notBefore <= tau {
+		j := o.apart[0]
+		o.apart = o.apart[1:]
+		if j.first {
+			j.first = false
+			o.seq++
+			j.seq = o.seq
+		}
+		j.lane.insert(j)
+		o.compete(now)
+	}
+	for _, l := range o.lanes {
+		if len(l.jobs) > 0 && l.jobs[0].notBefore <= tau {
+			l.jobs[0].held = false
+		}
+	}
+	o.compete(now)
+}
+
+// insert puts a job before those that were submitted after it.
+func (l *oracleLane) insert(j *oracleJob) {
+	at := 0
+	for at < len(l.jobs) && l.jobs[at].seq < j.seq {
+		at++
+	}
+	if at < len(l.jobs) {
+		l.head = false
+	}
+	l.jobs = slices.Insert(l.jobs, at, j)
+}
+
+// expire ends the jobs whose deadlines have passed.
+func (o *oracle) expire(now int64) {
+	for _, j := range o.waiting() {
+		if j.deadline != 0 && j.deadline < now {
+			o.remove(now, j.id)
+			o.expired = append(o.expired, j.id)
+		}
+	}
+}
+
+func (o *oracle) waiting() []*oracleJob {
+	all := slices.Clone(o.apart)
+	for _, l := range o.lanes {
+		all = append(all, l.jobs...)
+	}
+	return all
+}
+
+func (o *oracle) remove(now int64, id int) {
+	is := func(j *oracleJob) bool { return j.id == id }
+	o.apart = slices.DeleteFunc(o.apart, is)
+	for _, l := range o.lanes {
+		if len(l.jobs) > 0 && is(l.jobs[0]) {
+			l.head = false
+		}
+		l.jobs = slices.DeleteFunc(l.jobs, is)
+	}
+	o.compete(now)
+}
+
+func (o *oracle) pauseKey(now int64, key string, pause bool) {
+	o.pauses[key] = pause
+	for _, l := range o.lanes {
+		if l.key == key && pause {
+			l.head = false
+		}
+	}
+	o.compete(now)
+}
+
+func (o *oracle) setParams(now int64, key string, p gcra.FreqLimitParams) {
+	o.adopt(now, backend.Limit{Key: key, Params: p})
+}
+
+func (o *oracle) setWorkers(n int) {
+	o.idle += n - o.cfg.Workers
+	o.cfg.Workers = n
+}
+
+func (o *oracle) lane(key string, priority int) *oracleLane {
 	i := slices.IndexFunc(o.lanes, func(l *oracleLane) bool {
 		return l.key == key && l.priority == priority
 	})
@@ -96,16 +204,13 @@ func (o *oracle) submit(now int64, id int, key string, priority int, limits []ba
 		i = len(o.lanes)
 		o.lanes = append(o.lanes, &oracleLane{key: key, priority: priority})
 	}
-	l := o.lanes[i]
-	o.seq++
-	l.jobs = append(l.jobs, &oracleJob{id: id, seq: o.seq, limits: limits, lane: l})
-	o.compete(now)
+	return o.lanes[i]
 }
 
 // compete makes heads of the first jobs that may compete and do not yet.
 func (o *oracle) compete(now int64) {
 	for _, l := range o.lanes {
-		if l.head || len(l.jobs) == 0 || o.busy(l.key) {
+		if l.head || len(l.jobs) == 0 || l.jobs[0].held || o.busy(l.key) || o.pauses[l.key] {
 			continue
 		}
 		var longest int64
@@ -113,7 +218,7 @@ func (o *oracle) compete(now int64) {
 			longest = max(longest, int64(lim.Units())*int64(o.limit(lim.Key).params.Interval()))
 		}
 		l.head = true
-		l.ready = max(now, l.lastSlot, o.opens(l))
+		l.ready = max(now, l.lastSlot, l.jobs[0].notBefore, o.opens(l))
 		l.overdue = l.ready + 4*longest
 	}
 }
@@ -135,14 +240,23 @@ func (o *oracle) finished(now int64, j *oracleJob, again bool) {
 	o.idle++
 	j.lane.running--
 	if again {
-		at := 0
-		for at < len(j.lane.jobs) && j.lane.jobs[at].seq < j.seq {
-			at++
-		}
-		j.lane.jobs = slices.Insert(j.lane.jobs, at, j)
+		j.lane.insert(j)
 		j.lane.head = false
 	}
 	o.compete(now)
+}
+
+// later is finished for a job that runs again at an instant.
+func (o *oracle) later(now int64, j *oracleJob, at int64, hold bool) {
+	j.notBefore, j.held = at, hold
+	if !hold {
+		o.idle++
+		j.lane.running--
+		o.apart = append(o.apart, j)
+		o.compete(now)
+		return
+	}
+	o.finished(now, j, true)
 }
 
 // first reports whether a ranks before b.
@@ -162,7 +276,9 @@ func (o *oracle) first(a, b *oracleLane) bool {
 // next takes the next job, or returns nil.
 func (o *oracle) next(now int64) (*oracleJob, int64) {
 	tau := max(o.tau, now)
-	for o.idle > 0 {
+	o.arrive(now, tau)
+	for o.idle > 0 && !o.paused {
+		o.arrive(now, tau)
 		var best *oracleLane
 		soonest := int64(1) << 62
 		for _, l := range o.lanes {
@@ -175,7 +291,17 @@ func (o *oracle) next(now int64) (*oracleJob, int64) {
 				best = l
 			}
 		}
+		for _, j := range o.waiting() {
+			if (j.held || !slices.Contains(j.lane.jobs, j)) && j.notBefore > tau {
+				soonest = min(soonest, j.notBefore)
+			}
+		}
 		if best != nil {
+			if j := best.jobs[0]; j.deadline != 0 && o.slot(now, best) > j.deadline {
+				o.remove(now, j.id)
+				o.expired = append(o.expired, j.id)
+				continue
+			}
 			o.tau = tau
 			return o.take(now, best)
 		}
@@ -211,8 +337,13 @@ func (o *oracle) claimed(tau int64, l *oracleLane) bool {
 	return false
 }
 
+// slot is when a head can start.
+func (o *oracle) slot(now int64, l *oracleLane) int64 {
+	return max(now, l.lastSlot, l.jobs[0].notBefore, o.opens(l))
+}
+
 func (o *oracle) take(now int64, l *oracleLane) (*oracleJob, int64) {
-	slot := max(now, l.lastSlot, o.opens(l))
+	slot := o.slot(now, l)
 	j := l.jobs[0]
 	for _, lim := range j.limits {
 		is := o.limit(lim.Key)
@@ -236,14 +367,22 @@ func (o *oracle) take(now int64, l *oracleLane) (*oracleJob, int64) {
 // could have been and were not are kept waiting by a claim.
 func (o *oracle) wake(now int64) (int64, bool) {
 	soonest, ok := int64(0), false
-	if o.idle == 0 {
-		return 0, false
+	look := func(at int64) {
+		if at > now && (!ok || at < soonest) {
+			soonest, ok = at, true
+		}
+	}
+	for _, j := range o.waiting() {
+		if o.idle > 0 && !o.paused {
+			look(j.notBefore - o.cfg.Horizon)
+		}
+		if j.deadline != 0 {
+			look(j.deadline + 1)
+		}
 	}
 	for _, l := range o.lanes {
-		if l.head {
-			if at := o.opens(l) - o.cfg.Horizon; at > now && (!ok || at < soonest) {
-				soonest, ok = at, true
-			}
+		if l.head && o.idle > 0 && !o.paused {
+			look(o.opens(l) - o.cfg.Horizon)
 		}
 	}
 	return soonest, ok

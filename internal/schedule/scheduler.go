@@ -35,6 +35,14 @@ type Scheduler struct {
 	outage  int64              // jobs that have limits wait until then: the backend is away
 	peak    int                // the most limits or lanes since the last reset
 
+	taking    func(*lane, int64) // for a forecast: called before a head is charged at a slot
+	dated     map[*Job]*dated
+	dates     queue[*byDate]     // jobs that wait for their date
+	deadlines queue[*byDeadline] // jobs that wait and have one
+	expired   []*Job             // that Expired has not told
+	paused    bool
+	pauses    map[string]struct{} // keys
+
 	recent   *lane // the one that was looked for last, if it is still there
 	deferred int64 // until when the key is deferred that is for longest
 
@@ -69,6 +77,7 @@ func (s *Scheduler) reset() {
 	s.limits = make(map[string]*limit)
 	s.cohorts = make(map[string]*cohort)
 	s.holding = make(map[*limit]struct{})
+	s.dated = make(map[*Job]*dated)
 }
 
 // Reach sets Config.Horizon and Config.Lead.
@@ -84,7 +93,7 @@ func (s *Scheduler) Idle() int { return s.idle }
 // these limits, which are valid and each of another key. A limit that others are
 // under takes on the params given here. The slice is not kept.
 func (s *Scheduler) Submit(now int64, j *Job, key string, priority int, limits []backend.Limit) {
-	s.seq++
+	s.seq += seqStep
 	j.seq = s.seq
 	s.jobs++
 	l := s.find(key, priority)
@@ -123,7 +132,7 @@ func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
 
 // start makes the head of a lane that asks a running job.
 func (s *Scheduler) start(now int64, l *lane, slot int64) {
-	slot = max(slot, l.floor())
+	slot = max(slot, s.floor(l))
 	s.park(l)
 	j := l.pop()
 	s.jobs--
@@ -192,6 +201,9 @@ func (s *Scheduler) Rejected(now int64, j *Job) {
 func (s *Scheduler) back(now int64, l *lane) {
 	s.park(l)
 	s.idle++
+	if l.head.hasDates() {
+		s.press(s.dated[l.head])
+	}
 	old := l
 	if next := l.head.next; next != nil && next.seq < l.head.seq {
 		l.putBack(l.pop())
@@ -216,8 +228,10 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 			s.park(l)
 		}
 		l.putBack(j)
-	}
-	if !again {
+		if j.hasDates() {
+			s.press(s.dated[j])
+		}
+	} else {
 		s.over(j)
 	}
 	s.next(now, l)
@@ -285,14 +299,23 @@ func (s *Scheduler) Abandon(f func(*Job)) {
 			}
 			s.park(l)
 			for l.length > 0 {
-				j := l.pop()
-				s.jobs--
-				s.over(j)
-				f(j)
+				s.abandon(l.pop(), f)
 			}
 			s.drop(l)
 		}
 	}
+	for s.dates.len() > 0 {
+		s.abandon(s.dates.top().job, f)
+	}
+}
+
+func (s *Scheduler) abandon(j *Job, f func(*Job)) {
+	s.jobs--
+	if j.hasDates() {
+		s.leave(j)
+	}
+	s.over(j)
+	f(j)
 }
 
 // Request appends to limits, from its start, the limits that the backend is to
@@ -309,4 +332,4 @@ func (s *Scheduler) Request(j *Job, limits []backend.Limit) []backend.Limit {
 
 // NotBefore returns the instant before which a job that was taken must not
 // start, whatever its limits.
-func (s *Scheduler) NotBefore(j *Job) int64 { return j.lane.floor() }
+func (s *Scheduler) NotBefore(j *Job) int64 { return s.floor(j.lane) }

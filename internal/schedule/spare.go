@@ -12,7 +12,7 @@ package schedule
 // is one for each limit; more, the more jobs in a row have been refused there
 // because of another limit, of which others had taken the slot.
 func (s *Scheduler) Spare(now int64) *Job {
-	for len(s.charged) > 0 && s.idle > 0 {
+	for len(s.charged) > 0 && s.idle > 0 && !s.paused {
 		last := len(s.charged) - 1
 		lim := s.charged[last]
 		l := s.nextAt(lim)

@@ -153,3 +153,18 @@ func TestSparesForWhatIsMissed(t *testing.T) {
 		t.Errorf("%d refusals are counted after x had its slot used, want 0", w.limits["x"].missed)
 	}
 }
+
+// While all is paused no spare job is taken either.
+func TestNoSpareWhilePaused(t *testing.T) {
+	x := limitOn("x", rate(10, time.Second, 1))
+	w := newWorld(t, Config{Workers: many, Shared: true})
+	for _, key := range []string{"a", "b", "c"} {
+		w.submit(key, x)
+	}
+	for j, _ := w.Next(w.now); j != nil; j, _ = w.Next(w.now) {
+	}
+	w.Pause()
+	if j := w.Spare(w.now); j != nil {
+		t.Errorf("%q is taken while all is paused", j.Key())
+	}
+}

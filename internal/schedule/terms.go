@@ -23,7 +23,7 @@ func (s *Scheduler) agree(now int64, limits []backend.Limit, last *Job) *terms {
 		return nil
 	}
 	var t *terms
-	if last != nil && last.terms != nil && slices.Equal(last.terms.limits, limits) {
+	if last != nil && last.terms != nil && !last.gone() && slices.Equal(last.terms.limits, limits) {
 		t = last.terms
 	} else {
 		t = s.resolve(limits)
@@ -49,6 +49,9 @@ func (s *Scheduler) resolve(limits []backend.Limit) *terms {
 
 // over gives up the terms of a job that has ended.
 func (s *Scheduler) over(j *Job) {
+	if j.hasDates() {
+		delete(s.dated, j)
+	}
 	t := j.terms
 	if t == nil {
 		return

@@ -1,0 +1,108 @@
+package schedule
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/freqlimit/dispatcher/gcra"
+)
+
+// Pause lets no job be taken until Resume. What has been taken goes on.
+func (s *Scheduler) Pause() { s.paused = true }
+
+// Resume ends what Pause began.
+func (s *Scheduler) Resume() { s.paused = false }
+
+// PauseKey is Pause for the jobs of one key.
+func (s *Scheduler) PauseKey(key string) {
+	if s.pauses == nil {
+		s.pauses = make(map[string]struct{})
+	}
+	s.pauses[key] = struct{}{}
+	for l := s.lanes[key]; l != nil; l = l.sibling {
+		if l.state == waiting {
+			s.park(l)
+		}
+	}
+}
+
+// ResumeKey ends what PauseKey began.
+func (s *Scheduler) ResumeKey(now int64, key string) {
+	delete(s.pauses, key)
+	s.enterKey(now, key, nil)
+}
+
+func (s *Scheduler) pausedKey(key string) bool {
+	if len(s.pauses) == 0 {
+		return false
+	}
+	_, paused := s.pauses[key]
+	return paused
+}
+
+// SetParams changes the params of a limit for the jobs that wait, if there are any.
+// To keep them, the caller submits others under the same.
+func (s *Scheduler) SetParams(now int64, key string, p gcra.FreqLimitParams) {
+	if lim := s.limits[key]; lim != nil {
+		s.setParams(now, lim, p)
+	}
+}
+
+// Doubt has the backend asked how a limit stands, as soon as a job wants to know.
+func (s *Scheduler) Doubt(now int64, key string) {
+	if lim := s.limits[key]; lim != nil {
+		lim.state.TAT = min(lim.state.TAT, now)
+		s.opensEarlier(lim)
+		s.changed(lim)
+	}
+}
+
+// SetWorkers changes Config.Workers. If fewer are left than jobs run, none is taken
+// until so many have finished.
+func (s *Scheduler) SetWorkers(n int) {
+	s.idle += n - s.cfg.Workers
+	s.cfg.Workers = n
+}
+
+// RemoveKey ends the waiting of all jobs of a key but one that asks, and calls f for
+// each, in the order of their submission where they have one priority.
+func (s *Scheduler) RemoveKey(now int64, key string, f func(*Job)) {
+	var jobs []*Job
+	for l := s.lanes[key]; l != nil; l = l.sibling {
+		j := l.head
+		if j != nil && l.state == asking {
+			j = j.next
+		}
+		for ; j != nil; j = j.next {
+			if !j.gone() {
+				jobs = append(jobs, j)
+			}
+		}
+	}
+	for j, d := range s.dated {
+		if (d.state == coming || d.state == apart) && j.lane.key == key {
+			jobs = append(jobs, j)
+		}
+	}
+	slices.SortFunc(jobs, func(a, b *Job) int { return cmp.Compare(a.seq, b.seq) })
+	// From behind, so that no job becomes the head only to be removed.
+	for _, j := range slices.Backward(jobs) {
+		s.Remove(now, j)
+	}
+	for _, j := range jobs {
+		f(j)
+	}
+}
+
+// Withdrawn is Finished for a job that was granted slot and will not start after
+// all; the backend has been told to take the slot back.
+func (s *Scheduler) Withdrawn(now int64, j *Job, slot int64) {
+	if t := j.terms; t != nil {
+		for i, lim := range t.under {
+			lim.state, _ = lim.state.Refund(slot, lim.params, t.limits[i].Units())
+			s.opensEarlier(lim)
+			s.changed(lim)
+		}
+	}
+	s.Finished(now, j, false)
+}

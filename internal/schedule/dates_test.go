@@ -1,0 +1,134 @@
+package schedule
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/freqlimit/dispatcher/backend"
+)
+
+// Trap 11: jobs are removed at the head, in the middle and at the tail of a lane,
+// until few are left; the others start in their order, with no hole between them.
+func TestTrap11RemoveAnywhere(t *testing.T) {
+	inEachOrder(t, func(t *testing.T, order Order) {
+		w := newWorld(t, Config{Workers: many, Order: order})
+		var left []*Job
+		for i := range 1000 {
+			j := w.submit("k", limitOn("k", rate(1, 1, 1)))
+			setID(j, i)
+			left = append(left, j)
+		}
+		w.runUntil(0)
+		left = left[1:] // has started
+		random := rand.New(rand.NewPCG(1, 2))
+		for len(left) > 20 {
+			i := random.IntN(len(left))
+			switch random.IntN(8) {
+			case 0:
+				i = 0
+			case 1:
+				i = len(left) - 1
+			}
+			w.Remove(w.now, left[i])
+			left = slices.Delete(left, i, i+1)
+			if got := w.Waiting(); got != len(left) {
+				t.Fatalf("%d jobs wait, want %d", got, len(left))
+			}
+			if got, want := chain(left[0].lane), len(left)+int(left[0].lane.gone); got != want {
+				t.Fatalf("%d jobs are linked, want %d", got, want)
+			}
+		}
+		last := w.submit("k", limitOn("k", rate(1, 1, 1)))
+		setID(last, 1000)
+		w.run()
+		want := append([]*Job{w.starts[0].Job}, append(left, last)...)
+		if len(w.starts) != len(want) {
+			t.Fatalf("%d jobs have started, want %d", len(w.starts), len(want))
+		}
+		for i, s := range w.starts {
+			if s.Job != want[i] || s.slot != int64(i) {
+				t.Errorf("start %d is that of job %d at %d, want job %d at %d", i, idOf(s.Job), s.slot, idOf(want[i]), i)
+			}
+		}
+		w.wantIdle()
+		w.runUntil(w.now + 1000)
+		w.wantNothingKept()
+	})
+}
+
+// chain is how many jobs a lane holds on to.
+func chain(l *lane) int {
+	n := 0
+	for j := l.head; j != nil; j = j.next {
+		n++
+	}
+	return n
+}
+
+// A job that comes behind one that was removed does not share its terms, which are
+// over.
+func TestTermsOfTheRemovedAreNotShared(t *testing.T) {
+	s := New(Config{Workers: 1})
+	s.Pause()
+	under := []backend.Limit{limitOn("x", rate(1, 100, 1))}
+	s.Submit(0, newJob(0), "k", 0, nil)
+	removed := newJob(1)
+	s.Submit(0, removed, "k", 0, under)
+	s.Remove(0, removed)
+	s.Submit(0, newJob(2), "k", 0, under)
+	if got := s.limits["x"].terms; got != 1 {
+		t.Errorf("%d terms name the limit, want 1", got)
+	}
+}
+
+// To remove all jobs of a lane, each from its middle, costs no more than to submit
+// them.
+func TestRemoveCostsTheSameAnywhere(t *testing.T) {
+	const jobs = 200_000
+	s := New(Config{Workers: 1})
+	s.Pause()
+	var all []*Job
+	for i := range jobs {
+		all = append(all, newJob(i))
+		s.Submit(0, all[i], "k", 0, nil)
+	}
+	swept := 0
+	for i := len(all) - 1; i > 0; i -= 2 {
+		s.Remove(0, all[i])
+		if s.lanes["k"].gone == 0 {
+			swept++
+		}
+	}
+	if swept == 0 || swept > 20 {
+		t.Errorf("%d jobs were removed in %d sweeps, want some and few", jobs/2, swept)
+	}
+}
+
+// A deadline that is the slot is met, and one a nanosecond before it is not: then
+// the job expires and charges nothing, so that the next takes the slot.
+func TestDeadlineEqualToTheSlot(t *testing.T) {
+	for _, late := range []int64{0, 1} {
+		w := newWorld(t, Config{Workers: many, Horizon: 5})
+		w.submit("k", limitOn("k", rate(1, 100, 1)))
+		j := newJob(1)
+		w.SubmitDated(0, j, "k", 0, []backend.Limit{limitOn("k", rate(1, 100, 1))}, Dates{Deadline: 100 - late})
+		w.submit("k", limitOn("k", rate(1, 100, 1)))
+		var expired []*Job
+		w.after = func() {
+			for e := w.Expired(w.now); e != nil; e = w.Expired(w.now) {
+				expired = append(expired, e)
+			}
+		}
+		w.run()
+		if late == 0 {
+			w.wantSlots("k", 0, 100, 200)
+		} else {
+			w.wantSlots("k", 0, 100)
+		}
+		if len(expired) != int(late) {
+			t.Errorf("deadline %d: %d jobs expire, want %d", 100-late, len(expired), late)
+		}
+		w.wantIdle()
+	}
+}

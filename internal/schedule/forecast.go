@@ -1,0 +1,109 @@
+package schedule
+
+// Expected is a start that is to be expected.
+type Expected struct {
+	Job  *Job // in the forecast: Key and Priority are those of the real one
+	Slot int64
+
+	// Binding is the limit that kept the job, as the head of its lane, waiting for
+	// longest; "" with Bound false if it was none.
+	Binding string
+	Bound   bool
+}
+
+// Forecast plays an image to its end, if each job runs for takes nanoseconds and
+// nothing else happens, and calls each for every start, in their order, until it
+// returns false. It returns how many jobs expire, and whether all end: what is paused
+// does not. It is slow, and touches nothing of the scheduler that the image is of.
+func (im *Image) Forecast(takes int64, each func(Expected) bool) (expired int, all bool) {
+	s, _ := im.scheduler(nil)
+	return s.play(im.now, im.running, takes, each)
+}
+
+// ForecastOf is Forecast, up to the start of one job; false if it expires or does not
+// start.
+func (im *Image) ForecastOf(target *Job, takes int64) (e Expected, ok bool) {
+	s, stand := im.scheduler(target)
+	if stand == nil {
+		return e, false
+	}
+	s.play(im.now, im.running, takes, func(x Expected) bool {
+		if x.Job == stand {
+			e, ok = x, true
+		}
+		return !ok
+	})
+	return e, ok
+}
+
+// Play plays all that waits to its end, from an instant on: see [Image.Forecast].
+func (s *Scheduler) Play(now, takes int64, each func(Expected) bool) (expired int, all bool) {
+	return s.play(now, 0, takes, each)
+}
+
+// play takes the place of the caller, the clock and a backend that grants all it is
+// asked for. Some workers are busy with other jobs at first.
+func (s *Scheduler) play(now int64, busy int, takes int64, each func(Expected) bool) (expired int, all bool) {
+	s.idle -= busy
+	end := now + takes // of those
+	running := make([]*Job, 0, s.cfg.Workers)
+	first := 0 // of running, which are in the order of their ends
+	var taken Expected
+	s.taking = func(l *lane, slot int64) { taken = s.expect(l, slot) }
+	for {
+		if busy > 0 && end <= now {
+			s.idle += busy
+			busy = 0
+		}
+		for first < len(running) && running[first].Slot+takes <= now {
+			s.Finished(now, running[first], false)
+			running[first] = nil
+			first++
+		}
+		if first == len(running) {
+			running, first = running[:0], 0
+		}
+		for {
+			j, ask := s.Next(now)
+			for e := s.Expired(now); e != nil; e = s.Expired(now) {
+				expired++
+			}
+			if j == nil {
+				break
+			}
+			if ask {
+				s.Granted(now, j, j.Slot)
+			}
+			taken.Job, taken.Slot = j, j.Slot
+			if !each(taken) {
+				return expired, false
+			}
+			running = append(running, j)
+		}
+		at, ok := s.Wake()
+		if busy > 0 && (!ok || end < at) {
+			at, ok = end, true
+		}
+		if first < len(running) {
+			if over := running[first].Slot + takes; !ok || over < at {
+				at, ok = over, true
+			}
+		}
+		if !ok {
+			return expired, s.jobs == 0
+		}
+		now = max(now, at)
+	}
+}
+
+// expect finds what binds the head of a lane that is taken.
+func (s *Scheduler) expect(l *lane, slot int64) Expected {
+	var e Expected
+	for i := range l.uses {
+		g := l.uses[i].gate
+		if at := g.slot(); at == slot && g.limit != nil {
+			e.Binding, e.Bound = g.limit.key, true
+		}
+	}
+	return e
+}

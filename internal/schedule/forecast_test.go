@@ -1,0 +1,144 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/gcra"
+	"pgregory.net/rapid"
+)
+
+// What is forecast at any instant is what then happens, start by start, if nothing
+// else does; and what is forecast of one job is what is forecast of it among all.
+func TestForecastIsWhatHappens(t *testing.T) {
+	checkSome(t, func(t *rapidT) {
+		work := drawLively(t)
+		work.cfg.Horizon = 0
+		takes := int64(span(t, "takes", 0, 5))
+		end := int64(span(t, "end", 0, 60))
+		m := newSchedulerMachine(work.cfg)
+		w := newWorld(t, work.cfg)
+		w.Scheduler = m.Scheduler
+		var expired int
+		w.after = func() {
+			for range m.expired(w.now) {
+				expired++
+			}
+		}
+		var ends []int64
+		w.takes = func(*Job) int64 {
+			ends = append(ends, w.now+takes)
+			return takes
+		}
+		ids := map[int]bool{}
+		for _, e := range work.events {
+			if e.at > end || e.do == setsParams || e.do == cancels {
+				continue
+			}
+			w.runUntil(e.at)
+			if e.do == submits {
+				for _, l := range work.work[e.job].limits {
+					w.ledger[l.Key] = w.ledger[l.Key].Rebase(w.now, l.Params)
+				}
+				m.submit(w.now, e.job, work.work[e.job])
+				ids[e.job] = true
+			} else {
+				m.meddle(w.now, e)
+			}
+		}
+		w.runUntil(end)
+		if len(w.running) > 0 {
+			w.runUntil(w.running[len(w.running)-1].at + takes) // when no one runs, or all began at once
+		}
+		if len(w.running) > 0 || !work.steady() {
+			t.Skip()
+		}
+		im := m.Image(w.now)
+		w.starts, expired = nil, 0
+		type start struct {
+			key  string
+			slot int64
+		}
+		var got, want []start
+		gotExpired, all := im.Forecast(takes, func(e Expected) bool {
+			got = append(got, start{e.Job.Key(), e.Slot})
+			return true
+		})
+		waiting := m.Waiting()
+		for w.step(); ; w.step() {
+			at, ok := w.next()
+			if !ok {
+				break
+			}
+			w.now = max(w.now, at)
+		}
+		for _, s := range w.starts {
+			want = append(want, start{s.Key(), s.slot})
+		}
+		if !slices.Equal(got, want) || gotExpired != expired || all != (m.Waiting() == 0) {
+			t.Fatalf("at %d the forecast for %d jobs is %v, %d expire, all end: %v; want %v, %d, %v\n%v",
+				im.now, waiting, got, gotExpired, all, want, expired, m.Waiting() == 0, work)
+		}
+		if len(w.starts) == 0 {
+			return
+		}
+		target := rapid.SampledFrom(w.starts).Draw(t, "target")
+		if e, ok := im.ForecastOf(target.Job, takes); !ok || e.Slot != target.slot {
+			t.Fatalf("the forecast of one job of %q is %d, %v, want %d\n%v", target.Key(), e.Slot, ok, target.slot, work)
+		}
+	})
+}
+
+// A forecast says which limit binds a job.
+func TestForecastNamesTheBindingLimit(t *testing.T) {
+	s := New(Config{Workers: many})
+	p := func(interval time.Duration) gcra.FreqLimitParams {
+		return gcra.FreqLimitParams{Limit: 1, Period: interval}
+	}
+	for i := range 3 {
+		s.Submit(0, newJob(i), "chat", 0, []backend.Limit{{Key: "bot", Params: p(time.Second)}, {Key: "chat", Params: p(10 * time.Second)}})
+		s.Submit(0, newJob(i), fmt.Sprint("other", i), 0, []backend.Limit{{Key: "bot", Params: p(time.Second)}})
+	}
+	var got []string
+	_, all := s.Image(0).Forecast(0, func(e Expected) bool {
+		got = append(got, fmt.Sprintf("%v %s %v %q", time.Duration(e.Slot), e.Job.Key(), e.Bound, e.Binding))
+		return true
+	})
+	want := []string{
+		`0s chat true "bot"`, `1s other0 true "bot"`, `2s other1 true "bot"`, `3s other2 true "bot"`,
+		`10s chat true "chat"`, `20s chat true "chat"`,
+	}
+	want[0] = got[0] // at an instant at which all is open, none binds, or any
+	if !slices.Equal(got, want) || !all {
+		t.Errorf("the forecast is %q, all end: %v, want %q", got, all, want)
+	}
+	if s.Waiting() != 6 {
+		t.Errorf("%d jobs wait after the forecast, want all 6", s.Waiting())
+	}
+}
+
+func BenchmarkForecast(b *testing.B) {
+	const jobs = 1_000_000
+	s := New(Config{Workers: 32, Order: Backlog})
+	bot, chat := gcra.FreqLimitParams{Limit: 30, Period: time.Second}, gcra.FreqLimitParams{Limit: 1, Period: time.Second}
+	for i := range jobs {
+		key := fmt.Sprint("chat", i)
+		s.Submit(0, newJob(i), key, 0, []backend.Limit{{Key: "bot", Params: bot}, {Key: key, Params: chat}})
+	}
+	b.Run("image", func(b *testing.B) {
+		for b.Loop() {
+			s.Image(0)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/jobs, "ns/job")
+	})
+	b.Run("play", func(b *testing.B) {
+		im := s.Image(0)
+		for b.Loop() {
+			im.Forecast(0, func(Expected) bool { return true })
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/jobs, "ns/job")
+	})
+}

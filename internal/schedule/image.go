@@ -1,0 +1,196 @@
+package schedule
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/gcra"
+)
+
+// Image is what waits in a scheduler at one instant: enough to play it to its end.
+type Image struct {
+	cfg     Config
+	now     int64
+	running int
+	seq     uint64
+	outage  int64
+	paused  bool
+	pauses  []string
+	lanes   []laneImage
+	limits  []limitImage
+	apart   []datedImage
+}
+
+type laneImage struct {
+	key      string
+	rank     rank
+	overdue  int64
+	lastSlot int64
+	jobs     []jobImage
+	dates    []datedImage // of jobs, by their index
+}
+
+type jobImage struct {
+	seq    uint64
+	limits []backend.Limit
+	job    *Job
+}
+
+type datedImage struct {
+	jobImage
+	Dates
+	index    int
+	state    datedState
+	key      string
+	priority int
+}
+
+type limitImage struct {
+	key    string
+	params gcra.FreqLimitParams
+	state  gcra.State
+	closed int64
+}
+
+// Image returns what waits, and goes on waiting. It takes some ten nanoseconds a job.
+func (s *Scheduler) Image(now int64) *Image {
+	im := &Image{
+		cfg: s.cfg, now: now, running: max(0, s.cfg.Workers-s.idle),
+		seq: s.seq, outage: s.outage, paused: s.paused,
+	}
+	im.lanes = make([]laneImage, 0, len(s.lanes))
+	im.limits = make([]limitImage, 0, len(s.limits))
+	for key := range s.pauses {
+		im.pauses = append(im.pauses, key)
+	}
+	for _, lim := range s.limits {
+		im.limits = append(im.limits, limitImage{lim.key, lim.params, lim.state, lim.closed})
+	}
+	for _, l := range s.lanes {
+		for ; l != nil; l = l.sibling {
+			if l.state == asking {
+				im.running-- // it has a worker already, and gets it again
+			}
+			if l.length > 0 {
+				im.lanes = append(im.lanes, s.imageOf(l))
+			}
+		}
+	}
+	for j, d := range s.dated {
+		if d.state == coming || d.state == apart {
+			im.apart = append(im.apart, datedImage{
+				jobImage: jobImage{j.seq, j.Limits(), j}, Dates: d.Dates,
+				state: d.state, key: j.lane.key, priority: j.lane.rank.priority,
+			})
+		}
+	}
+	return im
+}
+
+func (s *Scheduler) imageOf(l *lane) laneImage {
+	li := laneImage{key: l.key, rank: l.rank, overdue: l.overdue, lastSlot: l.lastSlot, jobs: make([]jobImage, 0, l.length)}
+	for j := l.head; j != nil; j = j.next {
+		if j.gone() {
+			continue
+		}
+		if j.hasDates() {
+			d := s.dated[j]
+			li.dates = append(li.dates, datedImage{Dates: d.Dates, state: d.state, index: len(li.jobs)})
+		}
+		li.jobs = append(li.jobs, jobImage{j.seq, j.Limits(), j})
+	}
+	return li
+}
+
+// scheduler returns a scheduler in which all of the image waits, and the job that
+// stands for target, if that is in it.
+func (im *Image) scheduler(target *Job) (s *Scheduler, stand *Job) {
+	cfg := im.cfg
+	cfg.Horizon, cfg.Lead, cfg.Shared = 0, 0, false
+	s = New(cfg)
+	s.lanes = make(map[string]*lane, len(im.lanes))
+	s.limits = make(map[string]*limit, len(im.limits))
+	s.outage, s.paused = im.outage, im.paused
+	for _, key := range im.pauses {
+		s.PauseKey(key)
+	}
+	for _, li := range im.limits {
+		lim := s.limitOf(li.key)
+		lim.params, lim.state, lim.closed = li.params, li.state, li.closed
+		s.deferred = max(s.deferred, li.closed)
+		s.unused(lim)
+	}
+	// In the order of time queues are quick: see queue.go.
+	order := make([]*laneImage, len(im.lanes))
+	for i := range im.lanes {
+		order[i] = &im.lanes[i]
+	}
+	slices.SortFunc(order, func(a, b *laneImage) int { return cmp.Compare(a.jobs[0].seq, b.jobs[0].seq) })
+	copyOf := func(ji jobImage) *Job {
+		j := &Job{seq: ji.seq &^ (datedBit | goneBit)}
+		if ji.job == target {
+			stand = j
+		}
+		s.jobs++
+		return j
+	}
+	for _, li := range order {
+		l := s.find(li.key, li.rank.priority)
+		l.lastSlot = li.lastSlot
+		for _, ji := range li.jobs {
+			j := copyOf(ji)
+			j.terms = s.share(ji.limits, l.tail)
+			l.append(j)
+		}
+		for _, di := range li.dates {
+			j := l.head
+			for range di.index {
+				j = j.next
+			}
+			d := s.date(j)
+			d.Dates = di.Dates
+			s.press(d)
+			if di.state == held {
+				d.state = held
+				s.dates.push((*byDate)(d))
+			}
+		}
+	}
+	for _, di := range im.apart {
+		j := copyOf(di.jobImage)
+		j.terms = s.share(di.limits, nil)
+		d := s.date(j)
+		d.Dates = di.Dates
+		s.press(d)
+		s.setApart(d, di.key, di.priority, di.state)
+	}
+	s.seq = im.seq
+	s.tau = im.now
+	for _, li := range order {
+		l := s.find(li.key, li.rank.priority)
+		l.rank.by, l.overdue = li.rank.by, li.overdue
+		s.enter(im.now, l, false)
+	}
+	return s, stand
+}
+
+// share is agree for limits whose params are known already.
+func (s *Scheduler) share(limits []backend.Limit, last *Job) *terms {
+	if len(limits) == 0 {
+		return nil
+	}
+	t := (*terms)(nil)
+	if last != nil && last.terms != nil && sameLimits(last.terms.limits, limits) {
+		t = last.terms
+	} else {
+		t = s.resolve(limits)
+	}
+	t.jobs++
+	return t
+}
+
+// sameLimits is a quick equality: jobs of a lane mostly share the slice.
+func sameLimits(a, b []backend.Limit) bool {
+	return len(a) == len(b) && &a[0] == &b[0]
+}
