@@ -96,6 +96,16 @@ func (s *Scheduler) changed(lim *limit) {
 	}
 }
 
+// yield is called when a lane that waits ranks lower than before: those whom its
+// claims keep waiting may rank before it now.
+func (s *Scheduler) yield(l *lane) {
+	for i := range l.uses {
+		if u := &l.uses[i]; u.index >= 0 && u.limit().heads.top() == u {
+			s.changed(u.limit())
+		}
+	}
+}
+
 // unhold brings the held gates of a limit back.
 func (s *Scheduler) unhold(lim *limit) {
 	if lim.holds == nil || len(lim.holds.held) == 0 {

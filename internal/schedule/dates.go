@@ -265,6 +265,7 @@ func (s *Scheduler) Remove(now int64, j *Job) {
 		l.lose(j)
 		if s.cfg.Order == Backlog && l.state == waiting {
 			s.promote(l)
+			s.yield(l)
 		}
 	}
 }
