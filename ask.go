@@ -70,6 +70,9 @@ func (a *asker[T]) request(now int64, e *entry[T], limits []backend.Limit) backe
 		Horizon: a.horizon,
 		InTurn:  !a.inProcess,
 	}
+	if left := l.sched.Deadline(&e.sched) - now; left < int64(r.Horizon) {
+		r.Horizon = time.Duration(max(left, 0))
+	}
 	if at := l.sched.NotBefore(&e.sched); at > now {
 		r.NotBefore = l.epoch.Add(time.Duration(at))
 	}
@@ -88,6 +91,12 @@ func (a *asker[T]) askNow(now int64, e *entry[T]) {
 // tell tells the scheduler what the backend said of a job.
 func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) {
 	l := a.loop
+	if e.extra != nil {
+		if a.tooLate(now, e, d, err) {
+			return
+		}
+		e.extra.stage = stageWaiting
+	}
 	switch {
 	case err != nil:
 		l.sched.Failed(now, &e.sched, now+int64(a.backoff()))
@@ -95,10 +104,9 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 		// What keeps this request from being decided need not keep others.
 		l.sched.Refused(now, &e.sched, schedule.Refusal{Until: now + int64(jittered(lastRetry)), Deferred: true})
 	case d.Err != nil:
-		job := l.jobOf(e)
+		job := l.lastOf(e)
 		l.sched.Rejected(now, &e.sched)
-		l.waiting.Add(-1)
-		l.report(&Result[T]{Job: job, Outcome: Failed, Err: d.Err})
+		l.drop(e, job, Failed, d.Err)
 	case d.Granted:
 		slot := int64(d.Slot.Sub(*l.epoch))
 		l.sched.Granted(now, &e.sched, slot)
@@ -117,6 +125,28 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 		}
 		l.sched.Refused(now, &e.sched, r)
 	}
+}
+
+// tooLate ends a job that was canceled while the backend was asked, or got a slot
+// after its deadline.
+func (a *asker[T]) tooLate(now int64, e *entry[T], d *backend.Decision, err error) bool {
+	l := a.loop
+	outcome, why := Canceled, ErrCanceled
+	granted := err == nil && d.Granted
+	switch {
+	case l.isCanceled(e):
+	case granted && int64(d.Slot.Sub(*l.epoch)) > l.sched.Deadline(&e.sched):
+		outcome, why = Expired, ErrExpired
+	default:
+		return false
+	}
+	if granted {
+		l.giveBackSoon(l.sched.Request(&e.sched, nil), d.Stamp)
+	}
+	job := l.lastOf(e)
+	l.sched.Rejected(now, &e.sched)
+	l.drop(e, job, outcome, why)
+	return true
 }
 
 // respite is before when a slot that was refused is not asked for again. A

@@ -37,6 +37,7 @@ func (a *asker[T]) flush() {
 	now := l.now()
 	for j := l.sched.Spare(now); j != nil; j = l.sched.Spare(now) {
 		e := entryOf[T](j)
+		e.at(stageAsking)
 		b.add(e, a.request(now, e, nil))
 	}
 	b.decisions = make([]backend.Decision, len(b.requests))

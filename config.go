@@ -45,8 +45,7 @@ type Config[T any] struct {
 	Workers int
 
 	// Capacity is how many jobs may wait. Submit returns ErrFull to more. Jobs
-	// that run again because of [RetryAfter] always have room. Defaults to
-	// 1,048,576.
+	// that run again always have room. Defaults to 1,048,576.
 	Capacity int
 
 	// Limits gives the limits of a job that brings none, each key once. It is
@@ -96,6 +95,13 @@ type Config[T any] struct {
 	// it panics, that is logged. Defaults to nothing.
 	OnDone func(Result[T])
 
+	// Retry is what becomes of jobs whose handlers return an error. Defaults to
+	// nothing: they have failed.
+	Retry Retry
+
+	// Observer is told what happens to jobs. Defaults to nobody.
+	Observer Observer[T]
+
 	// OnBackend is called with an error when the backend begins to fail, so that
 	// jobs wait, and with nil when it answers again: see also [Stats]. It is
 	// called while the scheduling waits, so it must be quick. If it panics, that
@@ -129,6 +135,8 @@ func (c Config[T]) validate(b backend.Backend) error {
 		return &ConfigError{Field: "Capacity", Value: c.Capacity, Reason: "must not be negative"}
 	case c.Order < Fair || c.Order > Backlog:
 		return &ConfigError{Field: "Order", Value: int(c.Order), Reason: "must be Fair, FIFO or Backlog"}
+	case c.Retry.validate("Retry") != nil:
+		return c.Retry.validate("Retry")
 	case c.Horizon < 0 || c.Horizon > time.Second:
 		return &ConfigError{Field: "Horizon", Value: c.Horizon, Reason: "must be from 1ns to 1s"}
 	case c.Params == gcra.FreqLimitParams{}:
@@ -165,3 +173,6 @@ func (c *Config[T]) callLimits(key string, payload T) (limits []Limit, err error
 	}()
 	return c.Limits(key, payload), nil
 }
+
+// calledAtEnd reports whether somebody is called when a job ends.
+func (c *Config[T]) calledAtEnd() bool { return c.OnDone != nil || c.Observer != nil }

@@ -36,12 +36,19 @@ type Dispatcher[T any] struct {
 	wake chan struct{} // holds a token while there is news
 	done chan struct{} // closed when Run has returned
 
-	desk desk[T]
+	wanted atomic.Int64  // who waits for room
+	room   chan struct{} // holds a token when there is some
+
+	desk     desk[T]
+	lateness lateness // written by the loop
 
 	mu        sync.Mutex // guards what follows
 	closed    bool       // nothing is accepted any more
 	ran       bool       // Run has been called
+	over      bool       // Run has returned
 	submitted uint64     // accepted jobs
+	replaced  uint64     // payloads that took the place of others
+	ids       map[string]*entry[T]
 	inbox     inbox[T]
 }
 
@@ -67,6 +74,7 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 		cfg:     cfg,
 		epoch:   new(time.Now()),
 		wake:    make(chan struct{}, 1),
+		room:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 	}
 	d.desk.open(d.signal)
@@ -84,53 +92,81 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 // ctx; or it is a [*PanicError] if Config.Limits panicked, or says that ctx is
 // nil. A job may be submitted before Run is called.
 func (d *Dispatcher[T]) Submit(ctx context.Context, key string, payload T) error {
-	return d.submit(ctx, submission[T]{key: key}, payload)
+	_, err := d.submit(ctx, submission[T]{key: key}, &entry[T]{payload: payload})
+	return err
 }
 
-// SubmitJob is Submit for a job with limits or a priority of its own.
+// SubmitJob is Submit for a job with limits, a priority or [Options] of its own. What
+// is wrong with them is a [*ConfigError], an ID that is taken a [*DuplicateError].
 //
 // If a limit of the job is in use with other params, those of the job replace
 // them, also for the jobs that wait: a key has one set of params at a time. A
 // job that waits and costs more than a lowered Burst then ends as failed.
 func (d *Dispatcher[T]) SubmitJob(ctx context.Context, job Job[T]) error {
-	return d.submit(ctx, submission[T]{key: job.Key, limits: job.Limits, priority: job.Priority}, job.Payload)
+	_, err := d.submitJob(ctx, job, nil)
+	return err
 }
 
-func (d *Dispatcher[T]) submit(ctx context.Context, s submission[T], payload T) error {
+func (d *Dispatcher[T]) submitJob(ctx context.Context, job Job[T], h *Handle[T]) (*entry[T], error) {
+	if err := job.Options.validate(); err != nil {
+		return nil, err
+	}
+	e := &entry[T]{payload: job.Payload}
+	if job.Options != nil || h != nil {
+		e.extra = &extra[T]{options: job.Options, handle: h, tracked: h != nil || job.Options != nil && job.Options.ID != ""}
+		if h != nil {
+			h.entry = e
+		}
+	}
+	return d.submit(ctx, submission[T]{key: job.Key, limits: job.Limits, priority: job.Priority}, e)
+}
+
+// submit submits e, and returns it, or the job that it became one with.
+func (d *Dispatcher[T]) submit(ctx context.Context, s submission[T], e *entry[T]) (*entry[T], error) {
 	if ctx == nil {
-		return errors.New("dispatcher: submit: nil context")
+		return nil, errors.New("dispatcher: submit: nil context")
 	}
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("dispatcher: submit: %w", err)
+		return nil, fmt.Errorf("dispatcher: submit: %w", err)
 	}
 	var err error
-	if s.limits, err = d.limitsOf(s.key, payload, s.limits); err != nil {
-		return fmt.Errorf("dispatcher: submit: %w", err)
+	if s.limits, err = d.limitsOf(s.key, e.payload, s.limits); err != nil {
+		return nil, fmt.Errorf("dispatcher: submit: %w", err)
 	}
-	s.entry = &entry[T]{payload: payload, submitted: d.now()}
+	s.entry = e
+	e.submitted = d.now()
 	if ctx != context.Background() {
-		s.entry.extra = &extra{ctx: ctx}
+		e.more().ctx = ctx
 	}
-	if err := d.accept(s); err != nil {
-		return err
+	if e, err = d.accept(s); err != nil {
+		return nil, err
 	}
 	d.signal()
-	return nil
+	return e, nil
 }
 
-func (d *Dispatcher[T]) accept(s submission[T]) error {
+func (d *Dispatcher[T]) accept(s submission[T]) (*entry[T], error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return ErrClosed
+		return nil, ErrClosed
+	}
+	hasID := s.entry.hasID()
+	if hasID {
+		if waits, err := d.sameID(s.entry); waits != nil || err != nil {
+			return waits, err
+		}
 	}
 	if d.waiting.Add(1) > int64(d.cfg.Capacity) {
 		d.waiting.Add(-1)
-		return &FullError{Capacity: d.cfg.Capacity}
+		return nil, &FullError{Capacity: d.cfg.Capacity}
+	}
+	if hasID {
+		d.claimID(s.entry)
 	}
 	d.submitted++
 	d.inbox.submitted.add(s)
-	return nil
+	return s.entry, nil
 }
 
 // Defer closes a key for a time from now: no job of the key starts before, and
@@ -143,11 +179,18 @@ func (d *Dispatcher[T]) accept(s submission[T]) error {
 // the same.
 func (d *Dispatcher[T]) Defer(ctx context.Context, key string, delay time.Duration) error {
 	until, err := d.deferKey(ctx, key, delay)
-	d.mu.Lock()
-	d.inbox.deferred = append(d.inbox.deferred, deferral{key, until})
-	d.mu.Unlock()
+	d.heed(key, until)
 	d.signal()
 	return err
+}
+
+// heed puts a deferral into the inbox.
+func (d *Dispatcher[T]) heed(key string, until int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.over {
+		d.inbox.deferred = append(d.inbox.deferred, deferral{key, until})
+	}
 }
 
 // deferKey defers a key at the backend and returns until when, by a clock that
@@ -178,10 +221,18 @@ func (d *Dispatcher[T]) Run(ctx context.Context) error {
 	if ran {
 		return ErrRunning
 	}
-	defer close(d.done)
+	defer d.finish()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return newLoop(ctx, d, group).run() })
 	return group.Wait()
+}
+
+// finish is called when Run returns.
+func (d *Dispatcher[T]) finish() {
+	d.mu.Lock()
+	d.over, d.inbox = true, inbox[T]{}
+	d.mu.Unlock()
+	close(d.done)
 }
 
 // Shutdown stops the intake, so that Submit returns [ErrClosed], and waits until

@@ -13,14 +13,65 @@ import (
 type entry[T any] struct {
 	sched     schedule.Job // the first field: see entryOf
 	submitted int64        // instant of the scheduler
-	extra     *extra       // nil for most
-	payload   T
+	extra     *extra[T]    // nil for most
+	payload   T            // guarded by Dispatcher.mu while a job with an ID waits
 }
 
 // extra is what few jobs have.
-type extra struct {
-	ctx     context.Context // that of Submit, for its values; nil if it has none
-	attempt int             // how often the job has been started
+type extra[T any] struct {
+	ctx      context.Context // that of Submit, for its values; nil if it has none
+	attempt  int             // how often the job has been started
+	failures int             // how often its handler has failed
+	options  *Options        // nil: none
+	tracked  bool            // it has an ID, or a handle from the start
+	stage    stage           // where the loop has it
+
+	// Guarded by Dispatcher.mu.
+	handle   *Handle[T]              // nil: nobody has asked for one
+	running  bool                    // a worker has it
+	ended    bool                    // its outcome is known
+	behind   *entry[T]               // one with the same ID that ran when this one came
+	canceled bool                    // by its handle
+	cancel   context.CancelCauseFunc // ends the handler's context, while it runs
+}
+
+// stage is where a job is, as the loop sees it.
+type stage uint8
+
+const (
+	stageNew     stage = iota // it has not been taken in, or has ended
+	stageWaiting              // with the scheduler
+	stageAsking               // the backend is asked
+	stageComing               // it has a slot
+	stageWorking              // a worker has it
+)
+
+// at notes where a job is.
+func (e *entry[T]) at(s stage) {
+	if e.extra != nil {
+		e.extra.stage = s
+	}
+}
+
+// options are those of the job, nil if it has none.
+func (e *entry[T]) options() *Options {
+	if e.extra == nil {
+		return nil
+	}
+	return e.extra.options
+}
+
+func (e *entry[T]) hasID() bool {
+	o := e.options()
+	return o != nil && o.ID != ""
+}
+
+// more returns e.extra, a new one if there was none.
+func (e *entry[T]) more() *extra[T] {
+	if e.extra == nil {
+		e.extra = &extra[T]{}
+	}
+	return e.extra
 }
 
 // entryOf returns the entry that a job of the scheduler is the first field of: the
@@ -45,12 +96,40 @@ type start[T any] struct {
 // finished is a job that a worker is done with.
 type finished[T any] struct {
 	entry *entry[T]
-	again bool  // the job runs again
-	until int64 // then: when its key is deferred until
+	fate  fate
+	until int64 // if it runs again, when; if withdrawn, its slot
+	late  int64 // how late it started, -1 if nobody knows
+}
+
+// fate is what becomes of a job that a worker is done with.
+type fate uint8
+
+const (
+	fateEnded     fate = iota
+	fateFirst          // it runs again, first of its key, which is deferred
+	fateLater          // it runs again, and its key does not wait for it
+	fateHeld           // it runs again, and its key waits for it
+	fateWithdrawn      // it has ended before it started
+)
+
+// lastOf is jobOf for a job that is about to end without having run: no payload can be
+// put into it any more.
+func (d *Dispatcher[T]) lastOf(e *entry[T]) Job[T] {
+	if e.hasID() {
+		d.mu.Lock()
+		e.extra.ended = true
+		d.freeID(e)
+		d.mu.Unlock()
+	}
+	return d.jobOf(e)
 }
 
 // jobOf returns a job that is with the scheduler as its user sees it.
 func (d *Dispatcher[T]) jobOf(e *entry[T]) Job[T] {
+	if e.hasID() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+	}
 	j := Job[T]{
 		Key:       e.sched.Key(),
 		Payload:   e.payload,
@@ -61,17 +140,9 @@ func (d *Dispatcher[T]) jobOf(e *entry[T]) Job[T] {
 		slot:      noSlot,
 	}
 	if e.extra != nil {
-		j.attempt = e.extra.attempt
+		j.attempt, j.failures, j.Options = e.extra.attempt, e.extra.failures, e.extra.options
 	}
 	return j
-}
-
-// attempted notes that a job has been started so many times.
-func (e *entry[T]) attempted(n int) {
-	if e.extra == nil {
-		e.extra = &extra{}
-	}
-	e.extra.attempt = n
 }
 
 // handlerContext ends when Run's does, and has the values of the context that

@@ -3,7 +3,6 @@ package dispatcher
 import (
 	"errors"
 	"fmt"
-	"time"
 )
 
 // Sentinel errors, for [errors.Is].
@@ -23,6 +22,16 @@ var (
 	// dispatcher stopped before the job could start.
 	ErrStopped = errors.New("dispatcher: stopped before the job started")
 
+	// ErrDropped is the error of a job that was dropped by [Dispatcher.Drop].
+	ErrDropped = errors.New("dispatcher: dropped")
+
+	// ErrCanceled is the error of a job that was canceled by [Handle.Cancel], and
+	// the cause of the end of its handler's context.
+	ErrCanceled = errors.New("dispatcher: canceled")
+
+	// ErrExpired is the error of a job that could not start by its Deadline.
+	ErrExpired = errors.New("dispatcher: the deadline of the job has passed")
+
 	// ErrConfig is matched by every [*ConfigError].
 	ErrConfig = errors.New("dispatcher: invalid configuration")
 
@@ -31,8 +40,8 @@ var (
 	ErrGoexit = errors.New("dispatcher: the handler called runtime.Goexit")
 )
 
-// ConfigError says which argument of [New] or [NewFreqLimit], or which field of
-// a [Config], is wrong. It matches [ErrConfig], and whatever Err matches.
+// ConfigError says which argument of a function, such as [New], or which field of a
+// [Config] or of [Options] is wrong. It matches [ErrConfig], and whatever Err matches.
 type ConfigError struct {
 	Field  string // as in "Workers"
 	Value  any    // the offending value
@@ -95,25 +104,3 @@ func (e *ShutdownError) Error() string {
 
 // Unwrap returns e.Err.
 func (e *ShutdownError) Unwrap() error { return e.Err }
-
-// RetryAfter returns an error by which a handler says that its job shall run
-// again, no sooner than after d: what a server means by "429 Too Many Requests,
-// Retry-After". The job goes back to the front of its key, so that nothing
-// overtakes it there, and its key is deferred for d: no job of the key starts
-// before, and no job that is under a limit with that key; through a shared
-// backend that holds for the jobs of other processes that are under such a limit. A deferral only extends. Other
-// keys are not held up. While it waits, the job holds no worker.
-//
-// A handler may wrap the error to say more. It is for the handler to give up in
-// the end: see [Job.Attempt]. A d of zero or less runs the job again at once.
-func RetryAfter(d time.Duration) error { return &RetryAfterError{Delay: d} }
-
-// RetryAfterError is what [RetryAfter] returns.
-type RetryAfterError struct {
-	Delay time.Duration
-}
-
-// Error implements error.
-func (e *RetryAfterError) Error() string {
-	return fmt.Sprintf("dispatcher: run again after %v", e.Delay)
-}

@@ -15,6 +15,9 @@ const module = "github.com/freqlimit/dispatcher"
 // goRedis is for the one package that is about Redis.
 const goRedis = "github.com/redis/go-redis/v9"
 
+// backoff has no dependencies: how long to wait between retries is not our subject.
+const backoff = "github.com/cenkalti/backoff/v5"
+
 // What the packages of the library may import beside the standard library:
 // packages below them, golang.org/x/sync and golang.org/x/sys, and nothing else.
 var mayImport = map[string][]string{
@@ -24,11 +27,11 @@ var mayImport = map[string][]string{
 	"backend/goredis":   {"backend", "gcra", goRedis},
 	"internal/alarm":    {},
 	"internal/schedule": {"backend", "gcra"},
-	"":                  {"internal/alarm", "internal/schedule", "backend", "gcra"},
+	"":                  {"internal/alarm", "internal/schedule", "backend", "gcra", backoff},
 }
 
 // Imports point down only, and a user of the library gets no other module than
-// golang.org/x/sync and golang.org/x/sys.
+// golang.org/x/sync, golang.org/x/sys and one for retries.
 func TestImportsPointDown(t *testing.T) {
 	for dir, below := range mayImport {
 		t.Run(filepath.Join("dispatcher", dir), func(t *testing.T) {

@@ -5,6 +5,7 @@ type inbox[T any] struct {
 	submitted blocks[T]
 	deferred  []deferral
 	answered  []*batch[T]
+	commands  []command[T]
 }
 
 type deferral struct {

@@ -34,17 +34,27 @@ type Job[T any] struct {
 	// negative.
 	Priority int
 
+	// Options are what few jobs need: an ID, dates, a timeout, a policy of their
+	// own for retries. They must not be changed once the job has been submitted.
+	Options *Options
+
 	epoch           *time.Time // instant 0 of the dispatcher; nil before the job is submitted
 	submitted, slot int64      // instants
 	attempt         int
+	failures        int
 }
 
 // noSlot is the slot of a job that has none.
 const noSlot = -1
 
 // Attempt returns how many times the job has been started, this time included:
-// 1 at first, more after [RetryAfter]. It is 0 before.
+// 1 at first, more after [RetryAfter], [Snooze] and errors that are retried. It is 0
+// before.
 func (j Job[T]) Attempt() int { return j.attempt }
+
+// Failures returns how many times the handler has failed before: what counts for
+// Retry.MaxAttempts.
+func (j Job[T]) Failures() int { return j.failures }
 
 // Submitted returns when the job was accepted.
 func (j Job[T]) Submitted() time.Time { return j.at(j.submitted) }
@@ -82,8 +92,15 @@ const (
 	Panicked
 
 	// Dropped: the dispatcher stopped before the job started, or before it ran
-	// again.
+	// again; or the job was dropped by [Dispatcher.Drop].
 	Dropped
+
+	// Expired: the job could not start by its Deadline.
+	Expired
+
+	// Canceled: the job was canceled through its [Handle], before it started, or
+	// before its handler returned an error.
+	Canceled
 )
 
 // String returns the name of the outcome, in lower case.
@@ -97,6 +114,10 @@ func (o Outcome) String() string {
 		return "panicked"
 	case Dropped:
 		return "dropped"
+	case Expired:
+		return "expired"
+	case Canceled:
+		return "canceled"
 	}
 	return fmt.Sprintf("Outcome(%d)", int(o))
 }
@@ -108,7 +129,8 @@ type Result[T any] struct {
 
 	// Err is nil if the job succeeded; what the handler returned, or what the
 	// backend has against its limits, if it failed; a [*PanicError] or [ErrGoexit]
-	// if it panicked; an error that matches [ErrStopped] if it was dropped.
+	// if it panicked; an error that matches [ErrStopped] or [ErrDropped] if it was
+	// dropped, [ErrExpired] if it expired, [ErrCanceled] if it was canceled.
 	Err error
 
 	// Started and Ended are when the handler was called, for the last time, and

@@ -22,9 +22,14 @@ type loop[T any] struct {
 	sched *schedule.Scheduler
 	asker asker[T]
 
+	commands []command[T]                    // that wait for jobs submitted before them
+	taken    uint64                          // jobs that have been taken in
+	idlers   []chan<- struct{}               // closed when there is nothing to do
+	params   map[string]gcra.FreqLimitParams // of limits, in place of those that jobs bring
+
 	empty  inbox[T]          // memory for the next inbox
 	fresh  [][]submission[T] // submitted, and not yet with the scheduler
-	params [1]Limit          // scratch of submit
+	own    [1]Limit          // scratch of limits
 	done   []finished[T]     // scratch of takeIn
 	coming []start[T]        // jobs that have a slot in the future, by slot
 	busy   int               // jobs that workers have
@@ -63,6 +68,7 @@ func (l *loop[T]) run() error {
 		if len(l.fresh) > 0 {
 			continue
 		}
+		l.tellIdle()
 		if closed && l.sched.Waiting() == 0 && len(l.coming) == 0 && l.busy == 0 {
 			return nil
 		}
@@ -75,6 +81,7 @@ func (l *loop[T]) run() error {
 func (l *loop[T]) takeIn() (closed bool) {
 	in, closed := l.take(l.empty, false)
 	now := l.now()
+	l.commands = append(l.commands, in.commands...)
 	l.fresh = append(l.fresh, in.submitted.full...)
 	if len(in.submitted.last) > 0 {
 		l.fresh = append(l.fresh, in.submitted.last)
@@ -85,7 +92,11 @@ func (l *loop[T]) takeIn() (closed bool) {
 			l.fresh = nil // an empty slice would hold all the memory
 		}
 		for i := range block {
+			if len(l.commands) > 0 {
+				l.obey(now)
+			}
 			l.submit(now, &block[i])
+			l.taken++
 		}
 		in.submitted.recycle(block)
 	}
@@ -100,43 +111,98 @@ func (l *loop[T]) takeIn() (closed bool) {
 	for _, b := range in.answered {
 		l.asker.answered(now, b)
 	}
+	l.obey(now)
 	l.empty = in.reset()
 	return closed
 }
 
 func (l *loop[T]) submit(now int64, s *submission[T]) {
-	l.sched.Submit(now, &s.entry.sched, s.key, s.priority, l.limits(s))
+	e := s.entry
+	if e.extra == nil {
+		l.sched.Submit(now, &e.sched, s.key, s.priority, l.limits(s))
+		return
+	}
+	if l.isCanceled(e) {
+		l.drop(e, l.jobBefore(s), Canceled, ErrCanceled)
+		return
+	}
+	e.extra.stage = stageWaiting
+	l.sched.SubmitDated(now, &e.sched, s.key, s.priority, l.limits(s), e.extra.options.dates(*l.epoch, now))
 }
 
 // limits returns the limits of a submitted job, those of Config.Params in memory
 // that the next call uses again.
 func (l *loop[T]) limits(s *submission[T]) []Limit {
 	if s.limits != nil || l.cfg.Params == (gcra.FreqLimitParams{}) {
-		return s.limits
+		return l.ruled(s.limits)
 	}
-	l.params[0] = Limit{Key: s.key, Params: l.cfg.Params}
-	return l.params[:]
+	l.own[0] = Limit{Key: s.key, Params: l.cfg.Params}
+	return l.ruled(l.own[:])
+}
+
+// ruled returns the limits of a job with the params that have been set for them.
+func (l *loop[T]) ruled(limits []Limit) []Limit {
+	if len(l.params) == 0 {
+		return limits
+	}
+	var changed []Limit
+	for i := range limits {
+		p, ok := l.params[limits[i].Key]
+		if !ok || limits[i].Params == p {
+			continue
+		}
+		if changed == nil {
+			changed = slices.Clone(limits)
+		}
+		changed[i].Params = p
+	}
+	if changed != nil {
+		return changed
+	}
+	return limits
 }
 
 func (l *loop[T]) finished(now int64, f *finished[T]) {
 	l.busy--
-	if f.again {
-		l.counts.retried.Add(1)
-		l.sched.Defer(now, f.entry.sched.Key(), f.until)
+	e := f.entry
+	l.lateness.observe(f.late)
+	if f.fate == fateEnded {
+		e.at(stageNew)
+		l.sched.Finished(now, &e.sched, false)
+		return
 	}
-	l.sched.Finished(now, &f.entry.sched, f.again)
+	if f.fate == fateWithdrawn {
+		l.sched.Withdrawn(now, &e.sched, f.until)
+		return
+	}
+	if l.isCanceled(e) {
+		l.drop(e, l.lastOf(e), Canceled, ErrCanceled)
+		l.sched.Finished(now, &e.sched, false)
+		return
+	}
+	l.counts.retried.Add(1)
+	e.extra.stage = stageWaiting
+	switch f.fate {
+	case fateFirst:
+		l.sched.Defer(now, e.sched.Key(), f.until)
+		l.sched.Finished(now, &e.sched, true)
+	default:
+		l.sched.Later(now, &e.sched, f.until, f.fate == fateHeld)
+	}
 }
 
 // decide takes all jobs that may be taken now. Where they are many, those whose
 // slots have come do not wait for the others.
 func (l *loop[T]) decide() {
 	now := l.now()
+	l.expire(now)
 	for n := 1; ; n++ {
 		j, ask := l.sched.Next(now)
 		if j == nil {
 			break
 		}
 		if e := entryOf[T](j); ask {
+			e.at(stageAsking)
 			l.asker.ask(now, e)
 		} else {
 			l.accept(e, j.Slot, 0)
@@ -145,11 +211,21 @@ func (l *loop[T]) decide() {
 			l.handOver()
 		}
 	}
+	l.expire(now)
 	l.asker.flush()
+}
+
+// expire ends the jobs that can't start by their deadlines.
+func (l *loop[T]) expire(now int64) {
+	for j := l.sched.Expired(now); j != nil; j = l.sched.Expired(now) {
+		e := entryOf[T](j)
+		l.drop(e, l.lastOf(e), Expired, ErrExpired)
+	}
 }
 
 // accept puts a job that has its slot among those to come.
 func (l *loop[T]) accept(e *entry[T], slot, stamp int64) {
+	e.at(stageComing)
 	s := start[T]{e, slot, stamp}
 	i := len(l.coming)
 	l.coming = append(l.coming, s)
@@ -173,7 +249,10 @@ func (l *loop[T]) handOver() {
 	}
 	l.busy += n
 	l.running.Add(int64(n))
-	l.waiting.Add(int64(-n))
+	l.leave(n)
+	for i := range n {
+		l.coming[i].entry.at(stageWorking)
+	}
 	l.desk.lay(l.coming[:n])
 	l.coming = slices.Delete(l.coming, 0, n)
 	for ; l.hands < l.busy; l.hands++ {
@@ -221,14 +300,17 @@ func (l *loop[T]) stop() error {
 	defer cancel()
 	// The latest first: a limit takes back only its last slot.
 	for _, s := range slices.Backward(l.coming) {
-		l.release(ctx, s)
+		l.giveBack(ctx, l.sched.Request(&s.entry.sched, nil), s.stamp)
 	}
 	why := stopped(l.ctx)
 	for _, s := range l.coming {
-		l.drop(l.jobOf(s.entry), why)
+		l.drop(s.entry, l.lastOf(s.entry), Dropped, why)
 	}
 	l.coming = nil
-	l.sched.Abandon(func(j *schedule.Job) { l.drop(l.jobOf(entryOf[T](j)), why) })
+	l.sched.Abandon(func(j *schedule.Job) {
+		e := entryOf[T](j)
+		l.drop(e, l.lastOf(e), Dropped, why)
+	})
 	l.dropFresh(l.fresh, why)
 	l.fresh = nil
 	for {
@@ -236,8 +318,9 @@ func (l *loop[T]) stop() error {
 		l.dropFresh(append(in.submitted.full, in.submitted.last), why)
 		for _, f := range l.desk.collect(nil) {
 			l.busy--
-			if f.again {
-				l.drop(l.jobOf(f.entry), why)
+			l.lateness.observe(f.late)
+			if f.fate != fateEnded && f.fate != fateWithdrawn {
+				l.drop(f.entry, l.lastOf(f.entry), Dropped, why)
 			}
 		}
 		for _, b := range in.answered {
@@ -255,32 +338,50 @@ func (l *loop[T]) dropFresh(fresh [][]submission[T], why error) {
 	for _, block := range fresh {
 		for i := range block {
 			s := &block[i]
-			l.drop(Job[T]{
-				Key:       s.key,
-				Payload:   s.entry.payload,
-				Limits:    append([]Limit{}, l.limits(s)...),
-				Priority:  s.priority,
-				epoch:     l.epoch,
-				submitted: s.entry.submitted,
-				slot:      noSlot,
-			}, why)
+			l.drop(s.entry, l.jobBefore(s), Dropped, why)
 		}
 	}
 }
 
+// jobBefore is jobOf for a job that is not with the scheduler.
+func (l *loop[T]) jobBefore(s *submission[T]) Job[T] {
+	if s.entry.hasID() {
+		l.mu.Lock()
+		s.entry.extra.ended = true
+		l.freeID(s.entry)
+		l.mu.Unlock()
+	}
+	return Job[T]{
+		Key:       s.key,
+		Payload:   s.entry.payload,
+		Limits:    append([]Limit{}, l.limits(s)...),
+		Priority:  s.priority,
+		Options:   s.entry.options(),
+		epoch:     l.epoch,
+		submitted: s.entry.submitted,
+		slot:      noSlot,
+	}
+}
+
 // drop ends a job that waits without running it.
-func (l *loop[T]) drop(j Job[T], why error) {
-	l.waiting.Add(-1)
-	l.report(&Result[T]{Job: j, Outcome: Dropped, Err: why})
+func (l *loop[T]) drop(e *entry[T], j Job[T], o Outcome, why error) {
+	e.at(stageNew)
+	l.leave(1)
+	l.report(e, &Result[T]{Job: j, Outcome: o, Err: why})
+	if e.extra != nil {
+		// The scheduler or a handle may hold on to it for a while.
+		var none T
+		e.payload = none
+	}
 }
 
 // report ends a job that no worker has.
-func (l *loop[T]) report(r *Result[T]) {
-	if l.cfg.OnDone == nil {
-		l.end(r)
+func (l *loop[T]) report(e *entry[T], r *Result[T]) {
+	if !l.cfg.calledAtEnd() {
+		l.end(e, r)
 		return
 	}
-	l.apart(func() { l.end(r) })
+	l.apart(func() { l.end(e, r) })
 }
 
 // apart calls f, which calls back the user, in a goroutine of its own and waits
@@ -301,6 +402,7 @@ func (in inbox[T]) reset() inbox[T] {
 		submitted: blocks[T]{spare: in.submitted.spare},
 		deferred:  empty(in.deferred),
 		answered:  empty(in.answered),
+		commands:  empty(in.commands),
 	}
 }
 

@@ -3,6 +3,7 @@ package dispatcher_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"runtime"
 	"strconv"
 	"sync"
@@ -231,8 +232,12 @@ func TestGuarantee8Outcomes(t *testing.T) {
 		}
 		stats := s.Stats()
 		stats.Workers = 0
+		if got := stats.Lateness.Count(); got != 6 {
+			t.Errorf("the lateness of %d starts is known, want 6", got)
+		}
+		stats.Lateness = dispatcher.Histogram{}
 		want := dispatcher.Stats{Submitted: 7, Retried: 1, Succeeded: 3, Failed: 1, Panicked: 1, Dropped: 2}
-		if stats != want {
+		if !reflect.DeepEqual(stats, want) {
 			t.Errorf("Stats() = %+v, want %+v", stats, want)
 		}
 	})

@@ -17,11 +17,7 @@ func lastWords(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 }
 
-// release gives back the slot of a job that will not start.
-func (d *Dispatcher[T]) release(ctx context.Context, s start[T]) {
-	d.giveBack(ctx, s.entry.sched.Limits(), s.stamp)
-}
-
+// giveBack gives back the slot of a job that will not start.
 func (d *Dispatcher[T]) giveBack(ctx context.Context, limits []backend.Limit, stamp int64) {
 	r, ok := d.backend.(backend.Releaser)
 	if !ok || len(limits) == 0 {

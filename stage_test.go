@@ -23,6 +23,9 @@ type (
 	result = dispatcher.Result[string]
 )
 
+// errFailed is what handlers fail with.
+var errFailed = errors.New("failed")
+
 // errEnough is why a test ends a Run.
 var errEnough = errors.New("enough")
 
@@ -152,7 +155,7 @@ func (s *stage) check() {
 	if stats.Waiting != 0 || stats.Running != 0 {
 		s.t.Errorf("Stats() after Run = %+v, want nothing waiting or running", stats)
 	}
-	if got := stats.Succeeded + stats.Failed + stats.Panicked + stats.Dropped; got != stats.Submitted {
+	if got := stats.Succeeded + stats.Failed + stats.Panicked + stats.Dropped + stats.Expired + stats.Canceled; got != stats.Submitted {
 		s.t.Errorf("Stats() after Run = %+v, want outcomes that add up to Submitted", stats)
 	}
 	for _, st := range s.starts {

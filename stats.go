@@ -12,11 +12,16 @@ type Stats struct {
 	Workers int // goroutines that have been started for handlers
 
 	Submitted uint64 // jobs accepted
-	Retried   uint64 // times that a job went back because of RetryAfter
+	Retried   uint64 // times that a job went back to run again
+	Replaced  uint64 // payloads put into a job that waited, by Options.Replace
 
 	// Jobs that have ended, by outcome. With Waiting and Running they add up to
 	// Submitted, but for what happens while Stats looks.
-	Succeeded, Failed, Panicked, Dropped uint64
+	Succeeded, Failed, Panicked, Dropped, Expired, Canceled uint64
+
+	// Lateness is how long after their slots the jobs were started that have limits,
+	// or all if Config.OnDone or Config.Observer is set.
+	Lateness Histogram
 
 	// Away is nil while the backend answers. While it fails, jobs that have
 	// limits wait.
@@ -32,6 +37,7 @@ type Away struct {
 type counts struct {
 	retried                              atomic.Uint64
 	succeeded, failed, panicked, dropped atomic.Uint64
+	expired, canceled                    atomic.Uint64
 }
 
 func (c *counts) of(o Outcome) *atomic.Uint64 {
@@ -42,6 +48,10 @@ func (c *counts) of(o Outcome) *atomic.Uint64 {
 		return &c.failed
 	case Panicked:
 		return &c.panicked
+	case Expired:
+		return &c.expired
+	case Canceled:
+		return &c.canceled
 	default:
 		return &c.dropped
 	}
@@ -50,18 +60,22 @@ func (c *counts) of(o Outcome) *atomic.Uint64 {
 // Stats returns the present figures.
 func (d *Dispatcher[T]) Stats() Stats {
 	d.mu.Lock()
-	submitted := d.submitted
+	submitted, replaced := d.submitted, d.replaced
 	d.mu.Unlock()
 	return Stats{
 		Waiting:   int(d.waiting.Load()),
 		Running:   int(d.running.Load()),
 		Workers:   int(d.workers.Load()),
 		Submitted: submitted,
+		Replaced:  replaced,
 		Retried:   d.counts.retried.Load(),
 		Succeeded: d.counts.succeeded.Load(),
 		Failed:    d.counts.failed.Load(),
 		Panicked:  d.counts.panicked.Load(),
 		Dropped:   d.counts.dropped.Load(),
+		Expired:   d.counts.expired.Load(),
+		Canceled:  d.counts.canceled.Load(),
+		Lateness:  d.lateness.read(),
 		Away:      d.away.Load(),
 	}
 }

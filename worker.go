@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
 )
 
 // work does jobs until there are no more. ctx is that of Run.
@@ -23,47 +25,73 @@ func (d *Dispatcher[T]) work(ctx context.Context) {
 			return
 		}
 		if ctx.Err() != nil {
-			d.skip(ctx, s, &done)
+			d.unstarted(ctx, s, &done, Dropped, stopped(ctx))
 		} else {
 			d.do(ctx, s, &done)
 		}
 	}
 }
 
-// skip drops a job whose slot has come when Run's ctx has ended.
-func (d *Dispatcher[T]) skip(ctx context.Context, s start[T], done *finished[T]) {
+// unstarted ends a job whose slot has come, and which is not to start after all.
+func (d *Dispatcher[T]) unstarted(ctx context.Context, s start[T], done *finished[T], o Outcome, why error) {
 	words, cancel := lastWords(ctx)
 	defer cancel()
-	d.release(words, s)
-	done.entry = s.entry
+	d.giveBack(words, s.entry.sched.Limits(), s.stamp)
+	*done = finished[T]{entry: s.entry, fate: fateWithdrawn, until: s.slot, late: unknown}
 	d.running.Add(-1)
-	d.end(&Result[T]{Job: d.jobOf(s.entry), Outcome: Dropped, Err: stopped(ctx)})
+	d.end(s.entry, &Result[T]{Job: d.lastOf(s.entry), Outcome: o, Err: why})
 }
 
 // do runs one job and reports on it, whatever its handler does.
 func (d *Dispatcher[T]) do(ctx context.Context, s start[T], done *finished[T]) {
-	a := attempt[T]{job: d.jobOf(s.entry)}
+	e := s.entry
+	a := attempt[T]{ctx: ctx, late: unknown}
+	if e.extra != nil {
+		if a.ctx, a.stop = d.begin(ctx, e); a.stop == nil {
+			d.unstarted(ctx, s, done, Canceled, ErrCanceled)
+			return
+		}
+	}
+	a.job = d.jobOf(e)
 	a.job.attempt++
 	a.job.slot = s.slot
-	if d.cfg.OnDone != nil {
-		a.started = d.instant()
+	if d.cfg.calledAtEnd() || e.sched.Timed() {
+		now := d.now()
+		a.started, a.late = now, max(0, now-e.sched.Slot)
 	}
-	defer d.conclude(ctx, s.entry, &a, done)
-	a.err = d.handler(s.entry.context(ctx), a.job)
+	defer d.conclude(ctx, e, &a, done)
+	if d.cfg.Observer != nil {
+		d.tellStarted(a.ctx, a.job)
+	}
+	a.err = d.handler(a.ctx, a.job)
 	if a.err != nil {
 		// Here, where a panic is the handler's own: Unwrap and As are its error's.
-		a.retry, _ = errors.AsType[*RetryAfterError](a.err)
+		a.verdict = judge(a.err, d.retryOf(e), a.job.failures, d.cfg.Serial)
 	}
 	a.returned = true
 }
 
 // attempt is one run of a job.
 type attempt[T any] struct {
+	ctx      context.Context // of the handler
+	stop     func()          // ends that; nil for most
 	job      Job[T]
-	started  time.Time // zero if nobody asks
-	returned bool      // the handler did
-	err      error     // what it returned
-	retry    *RetryAfterError
+	started  int64 // instant, if late is known
+	late     int64 // unknown if nobody asks
+	returned bool  // the handler did
+	err      error // what it returned
+	verdict  verdict
+}
+
+// unknown is how late a job was if nobody has looked.
+const unknown = -1
+
+// retryOf returns the policy for a job.
+func (d *Dispatcher[T]) retryOf(e *entry[T]) *Retry {
+	if o := e.options(); o != nil && o.Retry != nil {
+		return o.Retry
+	}
+	return &d.cfg.Retry
 }
 
 // conclude is deferred by do.
@@ -79,37 +107,72 @@ func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T]
 	} else if a.err != nil {
 		outcome = Failed
 	}
-	done.entry = e
-	if a.returned && a.retry != nil {
-		e.attempted(a.job.attempt)
-		d.again(ctx, a.job.Key, a.retry.Delay, done)
+	done.entry, done.late = e, a.late
+	if a.stop != nil {
+		if canceled := d.cease(e, a.verdict.fate != fateEnded); canceled && outcome == Failed {
+			outcome, a.verdict.fate = Canceled, fateEnded
+			a.err = fmt.Errorf("%w: %w", ErrCanceled, a.err)
+		}
+		a.stop()
+	}
+	if a.returned && a.verdict.fate != fateEnded {
+		d.again(ctx, e, a, done)
 		return
 	}
 	d.running.Add(-1)
-	if outcome == Succeeded && d.cfg.OnDone == nil {
+	if outcome == Succeeded && e.extra == nil && !d.cfg.calledAtEnd() {
 		d.counts.succeeded.Add(1) // what end would do
 		return
 	}
-	r := &Result[T]{Job: a.job, Outcome: outcome, Err: a.err, Started: a.started}
-	if d.cfg.OnDone != nil {
+	r := &Result[T]{Job: a.job, Outcome: outcome, Err: a.err}
+	if a.late != unknown {
+		r.Started = d.epoch.Add(time.Duration(a.started))
 		r.Ended = d.instant()
 	}
-	d.end(r)
+	d.end(e, r)
 }
 
-// again sends a job back to run again after a delay, for which its key is
-// deferred.
-func (d *Dispatcher[T]) again(ctx context.Context, key string, delay time.Duration, done *finished[T]) {
-	done.again = true
+// again sends a job back to run again.
+func (d *Dispatcher[T]) again(ctx context.Context, e *entry[T], a *attempt[T], done *finished[T]) {
+	x, v := e.more(), &a.verdict
+	x.attempt = a.job.attempt
+	if v.fails {
+		x.failures++
+	}
 	d.waiting.Add(1)
 	d.running.Add(-1)
+	delay := min(v.delay, backend.Unlimited)
+	done.fate = v.fate
+	if v.after != nil {
+		d.tellOff(ctx, e, v.after, done)
+	} else {
+		done.until = d.now() + int64(delay)
+	}
+	if d.cfg.Observer != nil {
+		d.tellRetried(a.ctx, a.job, a.err, delay)
+	}
+}
+
+// tellOff defers the keys that a handler was told to leave alone.
+func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAfterError, done *finished[T]) {
+	own := e.sched.Key()
+	keys := after.keys(own, e.sched.Limits())
 	// Others that share the backend must hear of it even while this one stops.
 	ctx, cancel := lastWords(ctx)
 	defer cancel()
-	var err error
-	if done.until, err = d.deferKey(ctx, key, delay); err != nil {
-		d.cfg.Logger.Warn("dispatcher: the backend did not defer a key",
-			slog.String("key", key), slog.Any("error", err))
+	done.fate = fateHeld // unless the job waits for its key anyway
+	done.until = d.now() + int64(min(after.Delay, backend.Unlimited))
+	for _, key := range keys {
+		until, err := d.deferKey(ctx, key, after.Delay)
+		if err != nil {
+			d.cfg.Logger.Warn("dispatcher: the backend did not defer a key",
+				slog.String("key", key), slog.Any("error", err))
+		}
+		if key == own {
+			done.fate, done.until = fateFirst, until
+			continue
+		}
+		d.heed(key, until)
 	}
 }
 
@@ -119,7 +182,12 @@ func stopped(ctx context.Context) error {
 }
 
 // end counts, logs and reports the outcome of a job.
-func (d *Dispatcher[T]) end(r *Result[T]) {
+func (d *Dispatcher[T]) end(e *entry[T], r *Result[T]) {
+	if e.extra != nil {
+		if h := d.settle(e); h != nil {
+			defer h.finish(r)
+		}
+	}
 	d.counts.of(r.Outcome).Add(1)
 	switch r.Outcome {
 	case Failed:
@@ -133,9 +201,15 @@ func (d *Dispatcher[T]) end(r *Result[T]) {
 		d.cfg.Logger.Error("dispatcher: handler panicked",
 			slog.String("key", r.Job.Key), slog.Any("error", r.Err), slog.String("stack", string(stack)))
 	}
-	if d.cfg.OnDone == nil {
-		return
+	if d.cfg.OnDone != nil {
+		defer d.tellDone(r) // also if the Observer ends the goroutine
 	}
+	if d.cfg.Observer != nil {
+		d.tellEnded(e.context(context.Background()), *r)
+	}
+}
+
+func (d *Dispatcher[T]) tellDone(r *Result[T]) {
 	defer d.logPanic("OnDone", slog.String("key", r.Job.Key))
 	d.cfg.OnDone(*r)
 }

@@ -1,0 +1,177 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/freqlimit/dispatcher/internal/schedule"
+)
+
+// Pause lets no job start until Resume. Jobs whose slots have been taken already, at
+// most Config.Horizon ago, or are being asked for, still start. Deadlines and deferrals go on. It may be called
+// before Run, and returns at once. A Shutdown waits for what is paused.
+func (d *Dispatcher[T]) Pause() { d.command(func(l *loop[T], _ int64) { l.sched.Pause() }) }
+
+// Resume ends what Pause began. What each limit has missed is not made up for.
+func (d *Dispatcher[T]) Resume() { d.command(func(l *loop[T], _ int64) { l.sched.Resume() }) }
+
+// PauseKey is [Dispatcher.Pause] for the jobs of one key. Jobs of other keys that are
+// under a limit with that key go on: see [Dispatcher.Defer] for those.
+func (d *Dispatcher[T]) PauseKey(key string) {
+	d.command(func(l *loop[T], _ int64) { l.sched.PauseKey(key) })
+}
+
+// ResumeKey ends what PauseKey began, and nothing else: a pause of all, or a deferral of
+// the key, goes on.
+func (d *Dispatcher[T]) ResumeKey(key string) {
+	d.command(func(l *loop[T], now int64) { l.sched.ResumeKey(now, key) })
+}
+
+// SetParams changes the params of the limit with a key, for the jobs that wait and for
+// those to come, whatever params they bring, until it is called again; with the zero
+// params, they bring their own again. If the limit is raised, jobs start at the new pace
+// at once; if it is lowered, what was used up before is paid for, and no burst slips
+// through. A job that costs more than a lowered Burst fails.
+//
+// Others that share the backend must be told too: a limit has the params that were used
+// last. The error is what the params have against them; nothing is changed then.
+func (d *Dispatcher[T]) SetParams(key string, params gcra.FreqLimitParams) error {
+	if params == (gcra.FreqLimitParams{}) {
+		d.command(func(l *loop[T], _ int64) { delete(l.params, key) })
+		return nil
+	}
+	if err := backend.Check(d.backend, []Limit{{Key: key, Params: params}}); err != nil {
+		return fmt.Errorf("dispatcher: set params: %w", err)
+	}
+	d.command(func(l *loop[T], now int64) { l.setParams(now, key, params) })
+	return nil
+}
+
+func (l *loop[T]) setParams(now int64, key string, params gcra.FreqLimitParams) {
+	if l.params == nil {
+		l.params = make(map[string]gcra.FreqLimitParams)
+	}
+	l.params[key] = params
+	l.sched.SetParams(now, key, params)
+	l.sched.Doubt(now, key)
+}
+
+// SetWorkers changes Config.Workers. If more jobs run than that, they go on, and none
+// starts before enough of them have ended. An n below 1 is a [*ConfigError].
+func (d *Dispatcher[T]) SetWorkers(n int) error {
+	if n < 1 {
+		return &ConfigError{Field: "workers", Value: n, Reason: "must be at least 1"}
+	}
+	d.command(func(l *loop[T], _ int64) { l.sched.SetWorkers(n) })
+	return nil
+}
+
+// Drop ends the waiting of all jobs of a key, and returns them in the order of their
+// submission. Each ends as [Dropped] with [ErrDropped]. Jobs that run, or whose slots
+// are being taken, go on.
+//
+// It waits for the goroutine that schedules, so it must not be called by Config.OnDone,
+// and, before Run, for that. The error is that of ctx, or ErrClosed after Run.
+func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]], error) {
+	jobs, err := ask(ctx, d, func(l *loop[T], now int64) []Job[T] {
+		var jobs []Job[T]
+		l.sched.RemoveKey(now, key, func(j *schedule.Job) {
+			e := entryOf[T](j)
+			job := l.lastOf(e)
+			jobs = append(jobs, job)
+			l.drop(e, job, Dropped, ErrDropped)
+		})
+		return jobs
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dispatcher: drop: %w", err)
+	}
+	return slices.Values(jobs), nil
+}
+
+// WaitIdle waits until no job waits or runs, and returns nil then, or if Run has
+// returned. Else the error is that of ctx. More may be submitted meanwhile, by handlers
+// too. It waits for Run, if that has not been called.
+func (d *Dispatcher[T]) WaitIdle(ctx context.Context) error {
+	idle := make(chan struct{})
+	d.command(func(l *loop[T], _ int64) { l.idlers = append(l.idlers, idle) })
+	select {
+	case <-idle:
+		return nil
+	case <-d.done:
+		return nil
+	case <-ctx.Done():
+		d.command(func(l *loop[T], _ int64) {
+			l.idlers = slices.DeleteFunc(l.idlers, func(c chan<- struct{}) bool { return c == idle })
+		})
+		return fmt.Errorf("dispatcher: wait: %w", context.Cause(ctx))
+	}
+}
+
+// tellIdle tells those who wait for it that there is nothing to do.
+func (l *loop[T]) tellIdle() {
+	if len(l.idlers) == 0 || l.sched.Waiting() > 0 || len(l.coming) > 0 || l.busy > 0 {
+		return
+	}
+	for _, idle := range l.idlers {
+		close(idle)
+	}
+	l.idlers = nil
+}
+
+// SubmitAll submits jobs one after another, and waits for room where Submit would say
+// [ErrFull]; so it never holds more than one of them that has not been accepted. It
+// returns how many were accepted. It stops at the first error, which is that of
+// [Dispatcher.SubmitJob], or of ctx.
+func (d *Dispatcher[T]) SubmitAll(ctx context.Context, jobs iter.Seq[Job[T]]) (n int, err error) {
+	for job := range jobs {
+		if err := d.submitWhenRoom(ctx, job); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+func (d *Dispatcher[T]) submitWhenRoom(ctx context.Context, job Job[T]) error {
+	err := d.SubmitJob(ctx, job)
+	if !errors.Is(err, ErrFull) {
+		return err
+	}
+	d.wanted.Add(1)
+	defer d.wanted.Add(-1)
+	// Whoever makes room from here on says so.
+	for err = d.SubmitJob(ctx, job); errors.Is(err, ErrFull); err = d.SubmitJob(ctx, job) {
+		select {
+		case <-d.room:
+		case <-d.done:
+			return ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("dispatcher: submit: %w", context.Cause(ctx))
+		}
+	}
+	if d.waiting.Load() < int64(d.cfg.Capacity) {
+		d.tellRoom() // there may be more than one who waits
+	}
+	return err
+}
+
+// leave notes that so many jobs wait no longer.
+func (d *Dispatcher[T]) leave(n int) {
+	d.waiting.Add(int64(-n))
+	if d.wanted.Load() > 0 {
+		d.tellRoom()
+	}
+}
+
+func (d *Dispatcher[T]) tellRoom() {
+	select {
+	case d.room <- struct{}{}:
+	default:
+	}
+}

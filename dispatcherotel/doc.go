@@ -1,0 +1,37 @@
+// Package dispatcherotel shows what a dispatcher does as metrics and traces of
+// OpenTelemetry. Its three parts are independent:
+//
+//	watch, err := dispatcherotel.NewObserver[Message](meters, "mail")
+//	send := dispatcherotel.Trace[Message](tracers)(send)
+//	d, err := dispatcher.New(b, send, dispatcher.Config[Message]{Observer: watch})
+//	reg, err := dispatcherotel.Observe(meters, "mail", d)
+//	defer reg.Unregister()
+//
+// [Observe] reads [dispatcher.Stats] whenever metrics are collected, and costs the jobs
+// nothing:
+//
+//	dispatcher.jobs.waiting     {job}      accepted jobs that no worker has begun
+//	dispatcher.jobs.running     {job}      jobs whose handlers have not returned
+//	dispatcher.workers          {worker}   goroutines started for handlers
+//	dispatcher.backend.up                  1 while the backend answers, else 0
+//	dispatcher.jobs.submitted   {job}      jobs accepted
+//	dispatcher.jobs.retried     {retry}    times that a job went back to run again
+//	dispatcher.jobs.replaced    {payload}  payloads put into a job that waited
+//	dispatcher.jobs.ended       {job}      jobs ended, by dispatcher.outcome
+//
+// [NewObserver] makes a [dispatcher.Observer] that records exact times as they occur:
+//
+//	dispatcher.start.lateness   s          how long after its slot a job was started
+//	dispatcher.job.duration     s          how long its handler took, by dispatcher.outcome
+//
+// All metrics have the attribute dispatcher.name, which is the name given. The outcomes
+// are those of [dispatcher.Outcome], in lower case.
+//
+// [Trace] makes a span of each run of a handler.
+//
+// Only the API of OpenTelemetry is used: what becomes of metrics and spans is for the
+// providers, which a program makes with the SDK. A nil provider is the global one.
+package dispatcherotel
+
+// scope names the instrumentation.
+const scope = "github.com/freqlimit/dispatcher/dispatcherotel"

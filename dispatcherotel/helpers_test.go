@@ -1,0 +1,144 @@
+package dispatcherotel_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/freqlimit/dispatcher"
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/backend/memory"
+	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
+
+type (
+	job    = dispatcher.Job[string]
+	config = dispatcher.Config[string]
+)
+
+// run returns a dispatcher that runs, and a function that waits for its jobs and
+// stops it.
+func run(t *testing.T, b backend.Backend, cfg config, h dispatcher.Handler[string]) (d *dispatcher.Dispatcher[string], drain func()) {
+	t.Helper()
+	return runWith(t.Context(), t, b, cfg, h)
+}
+
+func runWith(ctx context.Context, t *testing.T, b backend.Backend, cfg config, h dispatcher.Handler[string]) (d *dispatcher.Dispatcher[string], drain func()) {
+	t.Helper()
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	d, err := dispatcher.New(b, h, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	return d, func() {
+		t.Helper()
+		if err := d.Shutdown(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func perSecond(n int) gcra.FreqLimitParams {
+	return gcra.FreqLimitParams{Limit: n, Period: time.Second}
+}
+
+func inMemory() backend.Backend { return memory.New(memory.Config{}) }
+
+func submit(ctx context.Context, t *testing.T, d *dispatcher.Dispatcher[string], j job) {
+	t.Helper()
+	if err := d.SubmitJob(ctx, j); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reading returns a provider and a function that collects the metrics of this module
+// from it, by name.
+func reading(t *testing.T) (metric.MeterProvider, func() map[string]metricdata.Metrics) {
+	t.Helper()
+	reader := sdkmetric.NewManualReader()
+	return sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)), func() map[string]metricdata.Metrics {
+		t.Helper()
+		var all metricdata.ResourceMetrics
+		if err := reader.Collect(t.Context(), &all); err != nil {
+			t.Fatal(err)
+		}
+		metrics := map[string]metricdata.Metrics{}
+		for _, s := range all.ScopeMetrics {
+			if want := "github.com/freqlimit/dispatcher/dispatcherotel"; s.Scope.Name != want {
+				t.Errorf("scope %q, want %q", s.Scope.Name, want)
+			}
+			for _, m := range s.Metrics {
+				metrics[m.Name] = m
+			}
+		}
+		return metrics
+	}
+}
+
+// serving returns a provider whose metrics are served over HTTP, and a function that
+// asks for them as Prometheus does.
+func serving(t *testing.T) (metric.MeterProvider, func() map[string]*dto.MetricFamily) {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	e, err := exporter.New(exporter.WithRegisterer(reg), exporter.WithoutTargetInfo())
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(e))
+	server := httptest.NewServer(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	t.Cleanup(func() {
+		server.Close()
+		if err := provider.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return provider, func() map[string]*dto.MetricFamily {
+		t.Helper()
+		res, err := server.Client().Get(server.URL)
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		defer res.Body.Close()
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(res.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		return families
+	}
+}
+
+// series returns the values of a metric by its outcome, "" if it has none, and the
+// count if it is a histogram.
+func series(t *testing.T, f *dto.MetricFamily) map[string]float64 {
+	t.Helper()
+	values := map[string]float64{}
+	for _, m := range f.GetMetric() {
+		labels := map[string]string{}
+		for _, l := range m.GetLabel() {
+			labels[l.GetName()] = l.GetValue()
+		}
+		if labels["dispatcher_name"] != "mail" {
+			t.Errorf("%s has the labels %v, want dispatcher_name to be mail", f.GetName(), labels)
+		}
+		values[labels["dispatcher_outcome"]] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+	}
+	return values
+}

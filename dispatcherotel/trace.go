@@ -1,0 +1,167 @@
+package dispatcherotel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/freqlimit/dispatcher"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Attributes of spans and of their events.
+const (
+	jobKeyKey   = attribute.Key("dispatcher.job.key")
+	attemptKey  = attribute.Key("dispatcher.job.attempt")
+	idKey       = attribute.Key("dispatcher.job.id")
+	latenessKey = attribute.Key("dispatcher.job.lateness") // in seconds
+	delayKey    = attribute.Key("dispatcher.delay")        // in seconds
+	keysKey     = attribute.Key("dispatcher.keys")
+	reasonKey   = attribute.Key("dispatcher.reason")
+
+	// These are of the semantic conventions.
+	errorTypeKey = attribute.Key("error.type")
+	typeKey      = attribute.Key("exception.type")
+	messageKey   = attribute.Key("exception.message")
+	stackKey     = attribute.Key("exception.stacktrace")
+)
+
+// Trace returns a middleware that makes a span, "run job", of each run of a handler, and
+// passes it on in the context. A job may wait for long and run often, so the span is the
+// root of a trace of its own, with a link to the span in the context that was passed to
+// Submit, or if there is none, to that in Run's. Its kind is consumer.
+//
+// The attributes are dispatcher.job.key, dispatcher.job.attempt (from 1),
+// dispatcher.job.lateness (seconds from the job's slot to the call of the handler) and,
+// if Options.ID is set, dispatcher.job.id. Keys and IDs go where the spans go.
+//
+// An error, a panic or a [runtime.Goexit] of the handler is an event "exception", and the
+// status of the span is Error, whether the job will be retried or not. A panic goes on.
+// What is no failure is none here: [dispatcher.RetryAfter] is an event
+// "dispatcher.retry_after", with dispatcher.delay in seconds, the deferred
+// dispatcher.keys and the error's text as dispatcher.reason; [dispatcher.Snooze] is an
+// event "dispatcher.snooze", without keys.
+//
+// A nil provider is the global one.
+func Trace[T any](provider trace.TracerProvider) dispatcher.Middleware[T] {
+	if provider == nil {
+		provider = otel.GetTracerProvider()
+	}
+	tracer := provider.Tracer(scope)
+	return func(next dispatcher.Handler[T]) dispatcher.Handler[T] {
+		return func(ctx context.Context, job dispatcher.Job[T]) (err error) {
+			ctx, span := tracer.Start(ctx, "run job", startOptions(ctx, job)...)
+			returned := false
+			// Not deferred itself, for then the SDK would record the panic too.
+			defer func() { span.End() }()
+			defer func() {
+				if returned {
+					return
+				}
+				v := recover()
+				if v == nil {
+					fail(span, dispatcher.ErrGoexit)
+					return
+				}
+				defer panic(v)
+				fail(span, &dispatcher.PanicError{Value: v, Stack: debug.Stack()})
+			}()
+			err = next(ctx, job)
+			tell(span, job, err)
+			returned = true
+			return err
+		}
+	}
+}
+
+func startOptions[T any](submitter context.Context, job dispatcher.Job[T]) []trace.SpanStartOption {
+	attrs := []attribute.KeyValue{
+		jobKeyKey.String(valid(job.Key)),
+		attemptKey.Int(job.Attempt()),
+		latenessKey.Float64(lateness(job).Seconds()),
+	}
+	if o := job.Options; o != nil && o.ID != "" {
+		attrs = append(attrs, idKey.String(valid(o.ID)))
+	}
+	options := []trace.SpanStartOption{
+		trace.WithNewRoot(),
+		trace.WithSpanKind(trace.SpanKindConsumer),
+		trace.WithAttributes(attrs...),
+	}
+	if trace.SpanContextFromContext(submitter).IsValid() {
+		options = append(options, trace.WithLinks(trace.LinkFromContext(submitter)))
+	}
+	return options
+}
+
+// tell notes what a handler has returned. It reads the error as the dispatcher does.
+func tell[T any](span trace.Span, job dispatcher.Job[T], err error) {
+	if err == nil || !span.IsRecording() {
+		return
+	}
+	if p, ok := errors.AsType[*dispatcher.PermanentError](err); ok && p != nil {
+		fail(span, err)
+		return
+	}
+	if a, ok := errors.AsType[*dispatcher.RetryAfterError](err); ok && a != nil {
+		span.AddEvent("dispatcher.retry_after", trace.WithAttributes(
+			delayKey.Float64(a.Delay.Seconds()),
+			keysKey.StringSlice(deferred(a, job)),
+			reasonKey.String(textOf(err))))
+		return
+	}
+	if s, ok := errors.AsType[*dispatcher.SnoozeError](err); ok && s != nil {
+		span.AddEvent("dispatcher.snooze", trace.WithAttributes(
+			delayKey.Float64(s.Delay.Seconds()),
+			reasonKey.String(textOf(err))))
+		return
+	}
+	fail(span, err)
+}
+
+// deferred returns the keys that an error defers.
+func deferred[T any](a *dispatcher.RetryAfterError, job dispatcher.Job[T]) []string {
+	var keys []string
+	switch {
+	case a.All:
+		for _, l := range job.Limits {
+			keys = append(keys, valid(l.Key))
+		}
+	case len(a.Keys) == 0:
+		keys = []string{valid(job.Key)}
+	default:
+		for _, key := range a.Keys {
+			keys = append(keys, valid(key))
+		}
+	}
+	return keys
+}
+
+// fail notes a failure. It does what RecordError does, but for text that is not UTF-8
+// and errors whose methods panic.
+func fail(span trace.Span, err error) {
+	if !span.IsRecording() {
+		return
+	}
+	kind, text := fmt.Sprintf("%T", err), textOf(err)
+	exception := []attribute.KeyValue{typeKey.String(kind), messageKey.String(text)}
+	if p, ok := errors.AsType[*dispatcher.PanicError](err); ok && p != nil {
+		exception = append(exception, stackKey.String(valid(string(p.Stack))))
+	}
+	span.AddEvent("exception", trace.WithAttributes(exception...))
+	span.SetAttributes(errorTypeKey.String(kind))
+	span.SetStatus(codes.Error, text)
+}
+
+// textOf returns what an error says. Package fmt sees to it that no panic in there, as
+// of a nil pointer in the interface, changes what becomes of the job.
+func textOf(err error) string { return valid(fmt.Sprint(err)) }
+
+// valid returns text that is UTF-8: OTLP refuses all spans of a batch for one that is
+// not, and keys may be anything.
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }

@@ -1,0 +1,172 @@
+package dispatcher_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/freqlimit/dispatcher"
+	"github.com/freqlimit/dispatcher/gcra"
+)
+
+// A forecast, of all and of a key, and a plan, say when the last job starts; a handle
+// says when its job does and what binds it. Then it happens.
+func TestForecast(t *testing.T) {
+	inEachOrder(t, func(t *testing.T, order dispatcher.Order) {
+		limits := func(key, _ string) []dispatcher.Limit {
+			return []dispatcher.Limit{limit("bot", perSecond(10)), limit(key, perSecond(1))}
+		}
+		cfg := config{Workers: 4, Order: order, Limits: limits}
+		const takes = 200 * time.Millisecond
+		s := prepare(t, inMemory(), cfg, func(context.Context, job) error {
+			time.Sleep(takes)
+			return nil
+		})
+		var jobs []job
+		for i := range 100 {
+			jobs = append(jobs, job{Key: named("chat", i*i%17), Payload: strconv.Itoa(i)})
+		}
+		plan, err := dispatcher.Plan(cfg, slices.Values(jobs), takes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Pause()
+		handles := map[string]*dispatcher.Handle[string]{}
+		for _, j := range jobs {
+			handles[j.Payload] = s.track(j)
+		}
+		s.run()
+		ctx := context.Background()
+		if f, err := s.Forecast(ctx, takes); err != nil || f.Stuck != 100 || f.Jobs != 0 {
+			t.Errorf("Forecast() while all is paused = %+v, %v, want 100 stuck", f, err)
+		}
+		s.Resume()
+		all, err1 := s.Forecast(ctx, takes)
+		one, err2 := s.ForecastKey(ctx, "chat1", takes)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		estimate, err := handles["99"].Estimate(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.drain()
+		var last, lastOfOne time.Duration
+		n := 0
+		for _, st := range s.starts {
+			last = max(last, st.at)
+			if st.Key == "chat1" {
+				lastOfOne = max(lastOfOne, st.at)
+				n++
+			}
+		}
+		if all.Jobs != 100 || all.Last != last || all.Stuck != 0 || all.Expired != 0 {
+			t.Errorf("Forecast() = %+v, want 100 jobs, the last after %v", all, last)
+		}
+		if end := all.Curve[len(all.Curve)-1]; end.Started != 100 || end.After != last {
+			t.Errorf("the curve ends at %+v, want 100 after %v", end, last)
+		}
+		if one.Jobs != n || one.Last != lastOfOne {
+			t.Errorf("ForecastKey() = %d jobs, the last after %v, want %d, %v", one.Jobs, one.Last, n, lastOfOne)
+		}
+		if plan.Jobs != 100 || plan.Last != last {
+			t.Errorf("Plan() = %d jobs, the last after %v, want 100, %v", plan.Jobs, plan.Last, last)
+		}
+		// The estimate is for jobs that take no time: here workers are short at times.
+		if got := estimate.Start.Sub(s.begin); got > s.startsOf("99")[0] {
+			t.Errorf("Estimate() = %v, want no later than the start, %v", got, s.startsOf("99")[0])
+		}
+		if _, err := handles["99"].Estimate(ctx); !errors.Is(err, dispatcher.ErrNoStart) {
+			t.Errorf("Estimate() of a job that has ended: %v, want ErrNoStart", err)
+		}
+		if _, err := s.Forecast(ctx, 0); !errors.Is(err, dispatcher.ErrClosed) {
+			t.Errorf("Forecast() after Run: %v, want ErrClosed", err)
+		}
+	})
+}
+
+// An estimate is exact where the schedule is, and names the limit that binds the job.
+func TestEstimate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{}, nil)
+		under := []dispatcher.Limit{limit("bot", perSecond(1)), limit("chat", every(10*time.Second))}
+		var handles []*dispatcher.Handle[string]
+		for i := range 3 {
+			handles = append(handles, s.track(job{Key: "chat", Payload: named("m", i), Limits: under}))
+			s.submit("other", named("o", i), limit("bot", perSecond(1)))
+		}
+		dated := s.track(job{Key: "dated", Payload: "dated", Options: &options{NotBefore: s.begin.Add(time.Minute)}})
+		s.PauseKey("stuck")
+		stuck := s.track(job{Key: "stuck"})
+		time.Sleep(500 * time.Millisecond)
+		for _, c := range []struct {
+			handle *dispatcher.Handle[string]
+			want   time.Duration
+			limit  string
+			bound  bool
+		}{
+			{handles[1], 10 * time.Second, "chat", true},
+			{handles[2], 20 * time.Second, "chat", true},
+			{dated, time.Minute, "", false},
+		} {
+			e, err := c.handle.Estimate(context.Background())
+			if err != nil || e.Start.Sub(s.begin) != c.want || e.Limit != c.limit || e.Bound != c.bound {
+				t.Errorf("Estimate() = %v by %q (%v), %v, want %v by %q", e.Start.Sub(s.begin), e.Limit, e.Bound, err, c.want, c.limit)
+			}
+		}
+		if _, err := stuck.Estimate(context.Background()); !errors.Is(err, dispatcher.ErrNoStart) {
+			t.Errorf("Estimate() of a paused job: %v, want ErrNoStart", err)
+		}
+		s.ResumeKey("stuck")
+		s.drain()
+		s.wantStarts("m2", 20*time.Second)
+		s.wantStarts("dated", time.Minute)
+	})
+}
+
+// What Submit would refuse, Plan does, and says which job it is.
+func TestPlanRefuses(t *testing.T) {
+	bad := func(j job, cfg config) error {
+		_, err := dispatcher.Plan(cfg, slices.Values([]job{{Key: "fine"}, j}), 0)
+		return err
+	}
+	if err := bad(job{Limits: []dispatcher.Limit{limit("x", every(-1))}}, config{}); !errors.Is(err, gcra.ErrParams) {
+		t.Errorf("Plan() with bad params = %v, want ErrParams", err)
+	}
+	if err := bad(job{Options: &options{Timeout: -1}}, config{}); !errors.Is(err, dispatcher.ErrConfig) {
+		t.Errorf("Plan() with bad options = %v, want ErrConfig", err)
+	}
+	if err := bad(job{}, config{Workers: -1}); !errors.Is(err, dispatcher.ErrConfig) {
+		t.Errorf("Plan() with a bad Config = %v, want ErrConfig", err)
+	}
+}
+
+// A plan for 1,000,000 recipients, a tenth of them groups.
+func BenchmarkPlan(b *testing.B) {
+	const recipients = 1_000_000
+	names := keysOf(recipients)
+	bot := limit("bot", perSecond(30))
+	cfg := config{Workers: 32, Order: dispatcher.Backlog, Capacity: recipients, Limits: func(key, _ string) []dispatcher.Limit {
+		if key[len(key)-1] == '7' {
+			return []dispatcher.Limit{bot, limit(key, gcra.FreqLimitParams{Limit: 20, Period: time.Minute})}
+		}
+		return []dispatcher.Limit{bot, limit(key, perSecond(1))}
+	}}
+	jobs := func(yield func(job) bool) {
+		for _, name := range names {
+			if !yield(job{Key: name}) {
+				return
+			}
+		}
+	}
+	for b.Loop() {
+		f, err := dispatcher.Plan(cfg, jobs, 0)
+		if err != nil || f.Jobs != recipients {
+			b.Fatal(f.Jobs, err)
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package dispatcher
+
+import (
+	"context"
+	"sync"
+)
+
+// Handle follows one job: see [Dispatcher.Track]. All methods are safe for concurrent
+// use.
+type Handle[T any] struct {
+	d     *Dispatcher[T]
+	entry *entry[T]
+	done  chan struct{}
+
+	mu     sync.Mutex // guards what follows
+	result Result[T]  // once done is closed
+}
+
+// Track is [Dispatcher.SubmitJob], and returns a handle on the job. A job costs some
+// 200 bytes more with one. If Options.Replace puts the payload into a job that waits,
+// the handle is on that one.
+func (d *Dispatcher[T]) Track(ctx context.Context, job Job[T]) (*Handle[T], error) {
+	h := &Handle[T]{d: d, done: make(chan struct{})}
+	e, err := d.submitJob(ctx, job, h)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return e.extra.handle, nil
+}
+
+// Cancel ends the job. If it has not started it never will, and its limits are not
+// charged for it, unless its slot was taken already and others have taken later ones
+// since. If it runs, the context of its handler ends with the cause [ErrCanceled]: it
+// ends as [Canceled] if the handler then returns an error, and is not retried. Cancel
+// does not wait for that.
+//
+// It reports whether the job had neither ended nor been canceled.
+func (h *Handle[T]) Cancel() bool {
+	d, e := h.d, h.entry
+	d.mu.Lock()
+	x := e.extra
+	if x.canceled || x.ended {
+		d.mu.Unlock()
+		return false
+	}
+	x.canceled = true
+	if x.cancel != nil {
+		x.cancel(ErrCanceled)
+	}
+	d.inbox.commands = append(d.inbox.commands, command[T]{
+		after: d.submitted,
+		do:    func(l *loop[T], now int64) { l.cancel(now, e) },
+	})
+	d.mu.Unlock()
+	d.signal()
+	return true
+}
+
+// Done returns a channel that is closed when the job has ended.
+func (h *Handle[T]) Done() <-chan struct{} { return h.done }
+
+// Wait returns the result of the job when it has ended, or the error of ctx if that
+// ends first: the job goes on.
+func (h *Handle[T]) Wait(ctx context.Context) (Result[T], error) {
+	select {
+	case <-h.done:
+	case <-ctx.Done():
+		if !h.hasEnded() {
+			return Result[T]{}, context.Cause(ctx)
+		}
+	}
+	r, _ := h.Result()
+	return r, nil
+}
+
+// Result returns the result of the job, and whether it has ended.
+func (h *Handle[T]) Result() (Result[T], bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.result, h.hasEnded()
+}
+
+func (h *Handle[T]) hasEnded() bool {
+	select {
+	case <-h.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// finish is called once, when the job has ended.
+func (h *Handle[T]) finish(r *Result[T]) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.result = *r
+	close(h.done)
+}
+
+// isCanceled reports whether a job has been canceled.
+func (d *Dispatcher[T]) isCanceled(e *entry[T]) bool {
+	if e.extra == nil || !e.extra.tracked {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return e.extra.canceled
+}
+
+// begin notes that a worker has a job that is not plain, and returns the context for
+// its handler and a function that releases it, nil if the job has been canceled.
+func (d *Dispatcher[T]) begin(run context.Context, e *entry[T]) (context.Context, func()) {
+	x := e.extra
+	ctx, stop := e.context(run), func() {}
+	if o := x.options; o != nil && o.Timeout > 0 {
+		ctx, stop = context.WithTimeout(ctx, o.Timeout)
+	}
+	if !x.tracked {
+		return ctx, stop
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if x.canceled {
+		stop()
+		return nil, nil
+	}
+	x.running = true
+	if x.handle != nil {
+		inner := stop
+		ctx, x.cancel = context.WithCancelCause(ctx)
+		stop = func() { x.cancel(nil); inner() }
+	}
+	return ctx, stop
+}
+
+// cease notes that the handler of a job has returned, and whether it is to run again,
+// and reports whether it has been canceled.
+func (d *Dispatcher[T]) cease(e *entry[T], again bool) (canceled bool) {
+	x := e.extra
+	if !x.tracked {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	x.running = !again || x.canceled
+	return x.canceled
+}
+
+// settle notes that a job has ended, and returns its handle, if there is one.
+func (d *Dispatcher[T]) settle(e *entry[T]) *Handle[T] {
+	if !e.extra.tracked {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e.extra.ended = true
+	if e.hasID() {
+		d.freeID(e)
+	}
+	return e.extra.handle
+}
+
+// cancel ends a job that waits. One that is asked about or with a worker ends there.
+func (l *loop[T]) cancel(now int64, e *entry[T]) {
+	switch e.extra.stage {
+	case stageWaiting:
+		l.sched.Remove(now, &e.sched)
+	case stageComing:
+		l.withdraw(now, e)
+	default:
+		return
+	}
+	l.drop(e, l.lastOf(e), Canceled, ErrCanceled)
+}
+
+// withdraw gives back the slot of a job that is to come.
+func (l *loop[T]) withdraw(now int64, e *entry[T]) {
+	for i, s := range l.coming {
+		if s.entry == e {
+			l.giveBackSoon(l.sched.Request(&e.sched, nil), s.stamp)
+			l.coming = append(l.coming[:i], l.coming[i+1:]...)
+			l.sched.Withdrawn(now, &e.sched, s.slot)
+			return
+		}
+	}
+}
+
+// giveBackSoon gives back a slot, without waiting for a backend that is elsewhere.
+func (l *loop[T]) giveBackSoon(limits []Limit, stamp int64) {
+	back := func() error {
+		ctx, cancel := lastWords(l.ctx)
+		defer cancel()
+		l.giveBack(ctx, limits, stamp)
+		return nil
+	}
+	if l.asker.inProcess {
+		_ = back()
+	} else {
+		l.group.Go(back)
+	}
+}

@@ -1,0 +1,71 @@
+package dispatcher
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Middleware wraps a handler in another one. Those that come with this package are
+// [Recover], [Timeout] and [Log]; dispatcherotel has one for traces.
+type Middleware[T any] func(Handler[T]) Handler[T]
+
+// Chain wraps a handler in several: the first one is the outermost.
+func Chain[T any](h Handler[T], wrappers ...Middleware[T]) Handler[T] {
+	for i := len(wrappers) - 1; i >= 0; i-- {
+		h = wrappers[i](h)
+	}
+	return h
+}
+
+// Recover turns a panic of the handler into its error, a [*PanicError], so that the
+// job is retried like one that failed. Without it a panic is an outcome of its own,
+// and final.
+func Recover[T any]() Middleware[T] {
+	return func(next Handler[T]) Handler[T] {
+		return func(ctx context.Context, job Job[T]) (err error) {
+			defer func() {
+				if v := recover(); v != nil {
+					err = newPanicError(v)
+				}
+			}()
+			return next(ctx, job)
+		}
+	}
+}
+
+// Timeout ends the context of each run of a handler after d, which must be above 0,
+// with the cause [context.DeadlineExceeded]. It does not leave a handler that goes on
+// all the same. Options.Timeout does it for one job.
+func Timeout[T any](d time.Duration) Middleware[T] {
+	return func(next Handler[T]) Handler[T] {
+		return func(ctx context.Context, job Job[T]) error {
+			ctx, cancel := context.WithTimeout(ctx, d)
+			defer cancel()
+			return next(ctx, job)
+		}
+	}
+}
+
+// Log logs each run of a handler when it returns, with the key, the attempt and how long
+// it took, at [slog.LevelDebug], or at [slog.LevelWarn] with the error that it returned.
+// A run that panics is not logged: put Recover further in for that.
+func Log[T any](logger *slog.Logger) Middleware[T] {
+	return func(next Handler[T]) Handler[T] {
+		return func(ctx context.Context, job Job[T]) error {
+			start := time.Now()
+			err := next(ctx, job)
+			level, attrs := slog.LevelDebug, []slog.Attr{
+				slog.String("key", job.Key),
+				slog.Int("attempt", job.Attempt()),
+				slog.Duration("took", time.Since(start)),
+			}
+			if err != nil {
+				level = slog.LevelWarn
+				attrs = append(attrs, slog.Any("error", err))
+			}
+			logger.LogAttrs(ctx, level, "dispatcher: handler returned", attrs...)
+			return err
+		}
+	}
+}

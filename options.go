@@ -1,0 +1,141 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/freqlimit/dispatcher/internal/schedule"
+)
+
+// Options is what few jobs need, for [Job.Options]. The zero value of each field
+// does nothing.
+type Options struct {
+	// ID names the job among those that wait or run. A second submission of an ID
+	// is refused with a [*DuplicateError], unless it sets Replace. An ID is free
+	// again once the job has ended.
+	ID string
+
+	// Replace puts the payload into the job that waits with the same ID, in place
+	// of its own, instead of being refused: the newest text of a message that is
+	// edited over and over. The job keeps its place and all else, and Submit
+	// returns nil. A job that runs is left alone: then this one waits behind it,
+	// and the next replaces this one's payload. It needs an ID.
+	Replace bool
+
+	// NotBefore is the instant before which the job does not start. Until then it
+	// is not in its key's queue, so it holds up no one there; at that instant it
+	// goes to its end.
+	NotBefore time.Time
+
+	// Deadline is the latest slot that the job may have. If it can't get one by
+	// then it ends as [Expired], and nothing has been charged to its limits. It is
+	// for all starts of a job that is retried.
+	Deadline time.Time
+
+	// Timeout ends the context of the handler so long after its start, with the
+	// cause [context.DeadlineExceeded]. It is for each run of the job.
+	Timeout time.Duration
+
+	// Retry is the policy for this job, in place of Config.Retry.
+	Retry *Retry
+}
+
+func (o *Options) validate() error {
+	switch {
+	case o == nil:
+		return nil
+	case o.Replace && o.ID == "":
+		return &ConfigError{Field: "Options.Replace", Value: o.Replace, Reason: "needs an ID"}
+	case o.Timeout < 0:
+		return &ConfigError{Field: "Options.Timeout", Value: o.Timeout, Reason: "must not be negative"}
+	case !o.Deadline.IsZero() && o.Deadline.Before(o.NotBefore):
+		return &ConfigError{Field: "Options.Deadline", Value: o.Deadline, Reason: "must not be before NotBefore"}
+	case o.Retry != nil:
+		return o.Retry.validate("Options.Retry")
+	}
+	return nil
+}
+
+// farAway is as good as never, and far enough from the end of time to reckon with.
+const farAway = 200 * 365 * 24 * time.Hour
+
+// dates returns the dates in the options, at an instant after an epoch.
+func (o *Options) dates(epoch time.Time, now int64) schedule.Dates {
+	var dates schedule.Dates
+	if o == nil {
+		return dates
+	}
+	if !o.NotBefore.IsZero() {
+		if at := int64(min(o.NotBefore.Sub(epoch), farAway)); at > now {
+			dates.NotBefore = at
+		}
+	}
+	if left := o.Deadline.Sub(epoch); !o.Deadline.IsZero() && left < farAway {
+		dates.Deadline = max(1, int64(left))
+	}
+	return dates
+}
+
+// ErrDuplicate is matched by every [*DuplicateError].
+var ErrDuplicate = errors.New("dispatcher: duplicate ID")
+
+// DuplicateError is the error of a submission whose ID is that of a job which waits
+// or runs. It matches [ErrDuplicate].
+type DuplicateError struct {
+	ID string
+}
+
+// Error implements error.
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("dispatcher: a job with ID %.100q waits or runs", e.ID)
+}
+
+// Is reports whether target is [ErrDuplicate].
+func (e *DuplicateError) Is(target error) bool { return target == ErrDuplicate }
+
+// sameID looks for a job with the ID of e. If there is one, it returns an error, or
+// puts the payload into that one and returns it. It requires that mu is held.
+func (d *Dispatcher[T]) sameID(e *entry[T]) (waits *entry[T], err error) {
+	o := e.options()
+	old := d.ids[o.ID]
+	switch {
+	case old == nil, o.Replace && (old.extra.running || old.extra.canceled):
+		return nil, nil
+	case !o.Replace:
+		return nil, &DuplicateError{ID: o.ID}
+	}
+	old.payload = e.payload
+	if h := e.extra.handle; h != nil && old.extra.handle == nil {
+		old.extra.handle, h.entry = h, old
+	}
+	d.replaced++
+	return old, nil
+}
+
+// claimID requires that mu is held.
+func (d *Dispatcher[T]) claimID(e *entry[T]) {
+	if d.ids == nil {
+		d.ids = make(map[string]*entry[T])
+	}
+	id := e.options().ID
+	e.extra.behind = d.ids[id]
+	d.ids[id] = e
+}
+
+// freeID requires that mu is held. If the job waited behind one with its ID that
+// still runs, the ID is that one's again.
+func (d *Dispatcher[T]) freeID(e *entry[T]) {
+	id, old := e.options().ID, e.extra.behind
+	for old != nil && old.extra.ended {
+		old = old.extra.behind
+	}
+	e.extra.behind = nil
+	switch {
+	case d.ids[id] != e:
+	case old != nil:
+		d.ids[id] = old
+	default:
+		delete(d.ids, id)
+	}
+}
