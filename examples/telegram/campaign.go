@@ -10,6 +10,7 @@ import (
 
 	"github.com/freqlimit/dispatcher"
 	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/examples/telegram/internal/botapi"
 )
 
 // campaign sends messages and keeps account of each. A job's payload is the
@@ -21,15 +22,18 @@ type campaign struct {
 	shared    bool        // others use the backend too
 	onBackend func(error) // told when the backend fails and when it is back
 	workers   int
+	limits    limits
+	storm     *botapi.Storm // that the server is in; nil for none that we know of
 	progress  *progress
 
 	mu       sync.Mutex // guards what follows
 	report   report
-	failed   []int // by message: attempts that failed, answers of 429 aside
+	ended    []int // by message: the outcomes it had, which must be one
 	failures []failure
 	unsent   []int // indices of the messages that were dropped
 	lateness []time.Duration
 	last     time.Time // the last outcome
+	spared   time.Time // the last one of a chat that the storm does not tell off
 }
 
 // failure is a message that was given up.
@@ -38,20 +42,26 @@ type failure struct {
 	err   error
 }
 
-// run sends everything, or until ctx ends, and returns the account.
-func (c *campaign) run(ctx context.Context) (report, error) {
-	d, err := dispatcher.New(c.backend, c.send, dispatcher.Config[int]{
+// config is how the campaign is sent.
+func (c *campaign) config() dispatcher.Config[int] {
+	return dispatcher.Config[int]{
 		Workers:  c.workers,
 		Capacity: max(len(c.messages), 1),
 		Limits: func(chat string, i int) []dispatcher.Limit {
-			return used.limitsOf(chat, c.messages[i])
+			return c.limits.limitsOf(chat, c.messages[i])
 		},
 		Order:  dispatcher.Backlog, // a campaign wants to be done soonest
 		Serial: true,               // no message of a chat overtakes another
+		Retry:  retry,
 		OnDone: c.done,
 
 		OnBackend: c.onBackend,
-	})
+	}
+}
+
+// run sends everything, or until ctx ends, and returns the account.
+func (c *campaign) run(ctx context.Context) (report, error) {
+	d, err := dispatcher.New(c.backend, c.send, c.config())
 	if err != nil {
 		return report{}, err
 	}
@@ -60,7 +70,7 @@ func (c *campaign) run(ctx context.Context) (report, error) {
 			return report{}, fmt.Errorf("message to %s: %w", m.ChatID, err)
 		}
 	}
-	c.failed = make([]int, len(c.messages)) // before Run
+	c.ended = make([]int, len(c.messages)) // before Run
 	start := time.Now()
 	ran := make(chan error, 1)
 	go func() { ran <- d.Run(ctx) }() // until all is sent or ctx ends
@@ -78,15 +88,8 @@ func (c *campaign) send(ctx context.Context, job dispatcher.Job[int]) error {
 	late := time.Since(job.Slot())
 	c.mu.Lock()
 	c.lateness = append(c.lateness, late)
-	failed := c.failed[job.Payload]
 	c.mu.Unlock()
-	err := c.sender.send(ctx, c.messages[job.Payload], failed)
-	if err != nil && !isTooMany(err) {
-		c.mu.Lock()
-		c.failed[job.Payload]++
-		c.mu.Unlock()
-	}
-	return err
+	return c.sender.send(ctx, c.messages[job.Payload])
 }
 
 // done is told the outcome of each message, once.
@@ -96,7 +99,11 @@ func (c *campaign) done(r dispatcher.Result[int]) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.ended[r.Job.Payload]++
 	c.last = time.Now()
+	if c.storm != nil && !slices.Contains(c.storm.Chats, r.Job.Key) {
+		c.spared = c.last
+	}
 	switch {
 	case r.Outcome == dispatcher.Succeeded:
 		c.report.sent++
@@ -120,7 +127,15 @@ func (c *campaign) account(start time.Time, stats dispatcher.Stats) report {
 	r.tooMany = int(c.sender.tooMany.Load())
 	r.retries = int(stats.Retried)
 	r.taken = c.last.Sub(start)
-	r.shortest = shortestTime(c.messages, used)
+	if c.storm != nil {
+		r.storm = &stormReport{
+			chats:    len(c.storm.Chats),
+			broken:   int(c.sender.broken.Load()),
+			timeouts: int(c.sender.timeouts.Load()),
+			spared:   max(0, c.spared.Sub(start)),
+		}
+	}
+	r.shortest = shortestTime(c.messages, c.limits)
 	r.lateness = c.lateness
 	return r
 }

@@ -46,6 +46,7 @@ func conductVia(t *testing.T, ctx context.Context, messages []message, client bo
 		sender:   s,
 		backend:  memory.New(memory.Config{}),
 		workers:  32,
+		limits:   used,
 		progress: newProgress(io.Discard, false, len(messages)),
 	}
 	r, err := c.run(ctx)
@@ -99,27 +100,32 @@ func TestTooManyIsNoAttempt(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		statuses []int
+		asked    int
 		sent     int
-		asked    []time.Duration // in seconds
 	}{
-		{"429 and then a failure", []int{429, 429, 429, 502}, 1, []time.Duration{0, 1, 2, 3, 4}},
-		{"in between failures", []int{502, 429, 429, 502, 429, 502}, 1, []time.Duration{0, 1, 2, 3, 5, 6, 10}},
-		{"one failure too many", []int{502, 429, 502, 429, 502, 429, 502}, 0, []time.Duration{0, 1, 2, 4, 5, 9, 10}},
+		{"429 and then a failure", []int{429, 429, 429, 502}, 5, 1},
+		{"in between failures", []int{502, 429, 429, 502, 429, 502, 502, 502}, 9, 1},
+		{"one failure too many", []int{502, 429, 502, 429, 502, 429, 502, 429, 502, 429, 502, 502}, 11, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &scripted{Server: botapi.New(botapi.Config{}), begin: time.Now(), statuses: c.statuses}
+				s := &scripted{Server: botapi.New(botapi.Config{}), begin: time.Now(), statuses: slices.Clone(c.statuses)}
 				_, r := conductVia(t, t.Context(), numbered("7", 1), s)
-				if r.sent != c.sent || r.failed != 1-c.sent {
-					t.Errorf("%d sent and %d failed, want %d and %d", r.sent, r.failed, c.sent, 1-c.sent)
+				if r.sent != c.sent || r.failed != 1-c.sent || len(s.asked) != c.asked {
+					t.Fatalf("%d sent and %d failed in %d attempts, want %d, %d and %d",
+						r.sent, r.failed, len(s.asked), c.sent, 1-c.sent, c.asked)
 				}
-				for i, at := range s.asked {
-					if i < len(c.asked) && (at < c.asked[i]*time.Second || at > c.asked[i]*time.Second+time.Second) {
-						t.Errorf("attempt %d is at %v, want %ds or shortly after", i+1, at, c.asked[i])
+				slot := used.PerChat.Interval() // an attempt waits for one in any case
+				backoff := retry.Initial
+				for i := 1; i < len(s.asked); i++ {
+					least, most := slot, slot
+					if c.statuses[i-1] != 429 {
+						least, most = max(slot, backoff/2), max(slot, backoff+backoff/2)
+						backoff *= 2
 					}
-				}
-				if len(s.asked) != len(c.asked) {
-					t.Errorf("%d attempts, want %d", len(s.asked), len(c.asked))
+					if gap := s.asked[i] - s.asked[i-1]; gap < least || gap > most+50*time.Millisecond {
+						t.Errorf("attempt %d came %v after the one before, want %v to %v", i+1, gap, least, most)
+					}
 				}
 			})
 		})
@@ -188,7 +194,7 @@ func TestStorm(t *testing.T) {
 		return all
 	}
 	finish := func(t *testing.T, storm map[string][]int) (last map[string]time.Duration) {
-		_, r, server := conduct(t, t.Context(), campaign(), botapi.Config{Storm: storm, FailShare: 0.02, Seed: 1})
+		_, r, server := conduct(t, t.Context(), campaign(), botapi.Config{RetryAfter: storm, FailShare: 0.02, Seed: 1})
 		if r.sent != 200 {
 			t.Errorf("%d sent, want 200", r.sent)
 		}
@@ -255,12 +261,12 @@ func TestStoppedCampaign(t *testing.T) {
 	}
 }
 
-// A server that always fails costs maxAttempts for each message, and an end.
+// A server that always fails costs retry.MaxAttempts for each message, and an end.
 func TestBrokenServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, r, server := conduct(t, t.Context(), append(numbered("7", 2), numbered("8", 1)...), botapi.Config{FailShare: 1})
-		if r.failed != 3 || server.Stats().BadGateway != 3*maxAttempts {
-			t.Errorf("%d failed after %d requests, want 3 after %d", r.failed, server.Stats().BadGateway, 3*maxAttempts)
+		if r.failed != 3 || server.Stats().BadGateway != 3*retry.MaxAttempts {
+			t.Errorf("%d failed after %d requests, want 3 after %d", r.failed, server.Stats().BadGateway, 3*retry.MaxAttempts)
 		}
 		var said bytes.Buffer
 		c.writeFailures(&said)
@@ -278,10 +284,10 @@ func TestEveryMessageIsAccountedFor(t *testing.T) {
 		for i := range 40 {
 			messages = append(messages, numbered(strconv.Itoa(100+i), 10)...)
 		}
-		ctx, stop := context.WithTimeout(t.Context(), 9*time.Second)
+		ctx, stop := context.WithTimeout(t.Context(), 15*time.Second)
 		defer stop()
 		c, r, server := conduct(t, ctx, messages, botapi.Config{
-			FailShare:  0.6,
+			FailShare:  0.7,
 			Seed:       1,
 			Blocked:    func(chatID string) bool { return chatID == "103" },
 			MinLatency: 20 * time.Millisecond, MaxLatency: 60 * time.Millisecond,
@@ -330,6 +336,7 @@ func TestParse(t *testing.T) {
 		want string
 	}{
 		{[]string{"-token", "1:a"}, "-to is missing: a token is given, and the demo's chats are not yours to write to"},
+		{[]string{"-storm", "-token", "1:a", "-to", "x.csv"}, "-storm is for the demo's own server: a token is given"},
 		{[]string{"-server", "http://x"}, "-token is missing: -server is given"},
 		{[]string{"-workers", "0"}, "-workers is 0: must be at least 1"},
 		{[]string{"now"}, `unknown argument "now"`},

@@ -10,6 +10,15 @@
 //
 //	TELEGRAM_TOKEN=... go run ./examples/telegram -to messages.jsonl
 //
+// With -storm the server of the demo is in trouble, and tells some chats off over
+// and over:
+//
+//	go run ./examples/telegram -storm
+//
+// With -dry-run it sends nothing, and says how long it would take:
+//
+//	go run ./examples/telegram -dry-run -to messages.jsonl
+//
 // With -redis all copies of it that send for one bot share the limits:
 //
 //	go run ./examples/telegram -redis 127.0.0.1:6379
@@ -39,6 +48,8 @@ type options struct {
 	unsent  string
 	redis   string
 	workers int
+	storm   bool
+	dryRun  bool
 }
 
 // usageError is an error that the flag package has told the user already.
@@ -72,15 +83,28 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr *os
 	if err != nil {
 		return err
 	}
-	if err := checkUnsent(o.unsent, o.to); err != nil {
-		return err
+	if !o.dryRun {
+		if err := checkUnsent(o.unsent, o.to); err != nil {
+			return err
+		}
 	}
 	messages, err := o.messages(stdin)
 	if err != nil {
 		return err
 	}
+	if o.dryRun {
+		c := &campaign{messages: messages, workers: o.workers, limits: used}
+		return c.dryRun(stdout)
+	}
+	var storm *botapi.Storm
+	timeout := requestTimeout
 	if o.token == "" {
-		server := botapi.New(demoServer())
+		cfg := demoServer()
+		if o.storm {
+			storm, timeout = newStorm(messages, stormChats, stormRetryAfter), stormTimeout
+			cfg.Storm, cfg.FailShare = storm, 0
+		}
+		server := botapi.New(cfg)
 		if o.server, err = server.Start(); err != nil {
 			return err
 		}
@@ -88,6 +112,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr *os
 		o.token = botapi.DefaultToken
 		fmt.Fprintf(stdout, "Demo: %d messages to a fake Bot API on %s, which enforces\n"+
 			"30 messages a second, 1 a second per chat and 20 a minute per group.\n\n", len(messages), o.server)
+		if o.storm {
+			fmt.Fprintf(stdout, "It is in a storm: of its answers 10%% are 429, all to %d chats, and 2%% are 502;\n"+
+				"1%% never come.\n\n", len(storm.Chats))
+		}
 	}
 	limits, err := newKeeper(ctx, o.redis, o.token)
 	if err != nil {
@@ -101,6 +129,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr *os
 	if err != nil {
 		return err
 	}
+	s.timeout = timeout
 	c := &campaign{
 		messages:  messages,
 		sender:    s,
@@ -108,6 +137,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr *os
 		shared:    limits.shared,
 		onBackend: watch(stderr),
 		workers:   o.workers,
+		limits:    used,
+		storm:     storm,
 		progress:  newProgress(stdout, isTerminal(stdout), len(messages)),
 	}
 	r, err := c.run(ctx)
@@ -148,6 +179,11 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		"the `address` of a Redis, host:port or redis://..., in which all copies that send for the bot share\n"+
 			"the limits; defaults to none, the limits are this copy's alone")
 	flags.IntVar(&o.workers, "workers", 32, "how many messages may be on their way at once")
+	flags.BoolVar(&o.storm, "storm", false,
+		"have the demo's server in a storm: 10% of its answers are 429, with a growing retry_after, to a few\n"+
+			"chats; 2% are 502; 1% never come. Not with a token")
+	flags.BoolVar(&o.dryRun, "dry-run", false,
+		"send nothing, and say how long it would take, with a curve")
 	if err := flags.Parse(args); err != nil {
 		return o, usageError{err}
 	}
@@ -156,8 +192,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))
 	case o.workers < 1:
 		return o, fmt.Errorf("-workers is %d: must be at least 1", o.workers)
-	case o.token != "" && o.to == "":
+	case o.token != "" && o.to == "" && !o.dryRun:
 		return o, errors.New("-to is missing: a token is given, and the demo's chats are not yours to write to")
+	case o.storm && o.dryRun:
+		return o, errors.New("-storm can't be foreseen: -dry-run is given")
+	case o.token != "" && o.storm:
+		return o, errors.New("-storm is for the demo's own server: a token is given")
 	case o.token == "" && o.server != "":
 		return o, errors.New("-token is missing: -server is given")
 	case o.unsent == "" && o.to != "":

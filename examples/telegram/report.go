@@ -22,6 +22,8 @@ type report struct {
 	tooMany int // answers of 429
 	retries int // messages tried once more, each time counted
 
+	storm *stormReport // nil in calm
+
 	shared   bool          // other copies may use up the limits too
 	taken    time.Duration // from the first start to the last outcome
 	shortest time.Duration // see shortestTime
@@ -29,6 +31,14 @@ type report struct {
 	// lateness holds, for every start, how long after its slot it came, in any
 	// order. Below zero it was early, which must never be.
 	lateness []time.Duration
+}
+
+// stormReport is what is told of a campaign in a storm besides.
+type stormReport struct {
+	chats    int           // those that are told off
+	broken   int           // answers of 5xx
+	timeouts int           // requests without an answer
+	spared   time.Duration // from the first start to the last outcome of other chats
 }
 
 // tried is how many messages have an outcome that took a slot.
@@ -56,9 +66,16 @@ func (r report) write(w io.Writer) error {
 	}
 	b.WriteByte('\n')
 	count("429 answers", r.tooMany)
+	if s := r.storm; s != nil {
+		count("5xx answers", s.broken)
+		count("timeouts", s.timeouts)
+	}
 	count("retries", r.retries)
 	b.WriteByte('\n')
 	row("time taken", formatTime(r.taken), "")
+	if s := r.storm; s != nil {
+		row("  other chats", formatTime(s.spared), fmt.Sprintf("all but the %d that get the 429 answers", s.chats))
+	}
 	row("shortest time", formatTime(r.shortest), r.efficiency())
 	row("rate", fmt.Sprintf("%.1f", perSecond(r.tried(), r.taken)), "messages/s")
 	b.WriteByte('\n')

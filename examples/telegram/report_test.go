@@ -55,6 +55,27 @@ early starts            0
 	}
 }
 
+func TestReportOfAStorm(t *testing.T) {
+	got := written(t, report{
+		messages: 980, sent: 980, tooMany: 102, retries: 126,
+		taken: 89 * time.Second, shortest: 35 * time.Second,
+		storm: &stormReport{chats: 8, broken: 15, timeouts: 9, spared: 36 * time.Second},
+	})
+	want := `
+429 answers           102
+5xx answers            15
+timeouts                9
+retries               126
+
+time taken       1m29.00s
+  other chats      36.00s  all but the 8 that get the 429 answers
+shortest time      35.00s  possible: 39.3% of the time taken
+`
+	if !strings.Contains(got, want) {
+		t.Errorf("report:\n%s\nwant in it:\n%s", got, want)
+	}
+}
+
 // A campaign that was stopped is not compared with one that was not, and what
 // must never be is said aloud.
 func TestReportOfAStoppedCampaign(t *testing.T) {

@@ -12,20 +12,30 @@ import (
 	"github.com/go-telegram/bot"
 )
 
-const (
-	// maxAttempts is how often a message is tried while the server fails.
-	// Answers of 429 don't count: they come to an end.
-	maxAttempts = 4
+// retry is for a server that fails, with 5xx, or silence, or an answer that makes
+// no sense. Answers of 429 don't count: they come to an end. A retried message
+// keeps its place in its chat, since the campaign is Serial.
+//
+// The first retry comes soon: it waits for the chat's next slot anyway.
+var retry = dispatcher.Retry{
+	MaxAttempts: 6,
+	Initial:     250 * time.Millisecond,
+	Max:         10 * time.Second,
+}
 
-	// requestTimeout bounds one request. A message whose answer is lost is tried
-	// again, and may arrive twice: the Bot API knows no way to rule that out.
-	requestTimeout = 30 * time.Second
-)
+// requestTimeout bounds one request. A message whose answer has not come by then is
+// tried again, but a real server may have delivered it, and then it arrives twice:
+// the Bot API knows no way to rule that out.
+const requestTimeout = 30 * time.Second
 
 // sender sends one message after another through the Bot API.
 type sender struct {
 	bot     *bot.Bot
-	tooMany atomic.Int64 // answers of 429
+	timeout time.Duration // of one request
+
+	tooMany  atomic.Int64 // answers of 429
+	timeouts atomic.Int64 // requests that had no answer in time
+	broken   atomic.Int64 // other failures that are worth a retry: answers of 5xx
 }
 
 // newSender returns a sender for a bot, after asking the server whether it knows
@@ -39,7 +49,7 @@ func newSender(token, server string, client bot.HttpClient) (*sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sender{bot: b}, nil
+	return &sender{bot: b, timeout: requestTimeout}, nil
 }
 
 // newClient returns an HTTP client that keeps a connection alive for each worker;
@@ -51,38 +61,33 @@ func newClient(workers int) *http.Client {
 	return &http.Client{Transport: transport, Timeout: requestTimeout}
 }
 
-// send sends one message, after failed attempts that the server did not answer
-// with 429. It finishes what it has begun even when ctx ends, so that no message
-// is sent and not counted. Its error wraps the bot's.
-func (s *sender) send(ctx context.Context, m message, failed int) error {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+// send sends one message. It finishes what it has begun even when ctx ends, so that
+// no message is sent and not counted. Its error wraps the bot's, and tells the
+// dispatcher what to do.
+func (s *sender) send(ctx context.Context, m message) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer stop()
 	_, err := s.bot.SendMessage(ctx, &bot.SendMessageParams{
 		ChatID: m.ChatID,
 		Text:   m.Text,
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case isTooMany(err):
-		s.tooMany.Add(1)
-		tooMany, _ := errors.AsType[*bot.TooManyRequestsError](err)
-		return again(err, time.Duration(max(tooMany.RetryAfter, 1))*time.Second)
-	case isFinal(err) || failed+1 >= maxAttempts:
-		return err
-	default:
-		return again(err, time.Second<<failed)
 	}
-}
-
-// again has a message that failed with err sent once more, after d.
-func again(err error, d time.Duration) error {
-	return fmt.Errorf("%w: %w", err, dispatcher.RetryAfter(d))
-}
-
-func isTooMany(err error) bool {
-	_, ok := errors.AsType[*bot.TooManyRequestsError](err)
-	return ok
+	if tooMany, ok := errors.AsType[*bot.TooManyRequestsError](err); ok {
+		s.tooMany.Add(1)
+		wait := time.Duration(max(tooMany.RetryAfter, 1)) * time.Second
+		return fmt.Errorf("%w: %w", err, dispatcher.RetryAfter(wait))
+	}
+	switch {
+	case isFinal(err):
+		return dispatcher.Permanent(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		s.timeouts.Add(1)
+	default:
+		s.broken.Add(1)
+	}
+	return err // for the retry policy
 }
 
 // isBlocked reports whether the user does not want the bot's messages.

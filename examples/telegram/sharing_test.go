@@ -43,7 +43,7 @@ func TestCopiesShareTheLimits(t *testing.T) {
 				messages = append(messages, numbered(fmt.Sprint(1000*(i+1)+chat), 1)...)
 			}
 			c := &campaign{
-				messages: messages, sender: s, workers: 8,
+				messages: messages, sender: s, workers: 8, limits: used,
 				backend: limits.backend, shared: limits.shared,
 				progress: newProgress(io.Discard, false, len(messages)),
 			}

@@ -132,7 +132,7 @@ func TestBlocked(t *testing.T) {
 
 func TestStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := botapi.New(botapi.Config{Storm: map[string][]int{"7": {1, 5}}})
+		srv := botapi.New(botapi.Config{RetryAfter: map[string][]int{"7": {1, 5}}})
 		b := dial(t, srv)
 		tooMany(t, b, 7, 1)
 		sent(t, b, 8) // a storm is one chat's own

@@ -45,6 +45,10 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 	}
 
 	v := s.judge(chatID, text)
+	if v.outcome == lost {
+		<-r.Context().Done() // until the client leaves
+		return
+	}
 	date := time.Now().Unix()
 	if !sleep(r.Context(), v.latency) {
 		return // the client has left and hears no answer

@@ -22,6 +22,7 @@ const (
 	badGateway
 	blocked
 	tooMany
+	lost
 )
 
 // chat is what the server knows of one chat.
@@ -31,8 +32,9 @@ type chat struct {
 	random *rand.Rand
 	count  int // messages accepted
 
-	stormsSeen int
-	stormUntil time.Duration
+	scripted   int           // answers given of Config.RetryAfter
+	toldOff    int           // answers of 429 by Config.Storm
+	stormUntil time.Duration // the retry_after of the last of both ends here
 	askedUntil time.Duration // the retry_after of the last 429 ends here
 }
 
@@ -44,7 +46,11 @@ func (s *Server) judge(chatID, text string) verdict {
 	// Read under the lock, so that arrivals are in order.
 	now := time.Since(s.epoch)
 	c := s.chatLocked(chatID)
-	fails := c.random.Float64() < s.cfg.FailShare
+	fails, loses := s.cfg.FailShare, 0.0
+	if storm := s.cfg.Storm; storm != nil {
+		fails, loses = fails+storm.Fail, storm.Lose
+	}
+	luck := c.random.Float64()
 	latency := s.cfg.MinLatency
 	if spread := s.cfg.MaxLatency - s.cfg.MinLatency; spread > 0 {
 		latency += time.Duration(c.random.Int64N(int64(spread) + 1))
@@ -55,9 +61,12 @@ func (s *Server) judge(chatID, text string) verdict {
 
 	v := verdict{latency: latency}
 	switch {
-	case fails:
+	case luck < fails:
 		v.outcome = badGateway
 		s.stats.BadGateway++
+	case luck < fails+loses:
+		v.outcome = lost
+		s.stats.Lost++
 	case s.cfg.Blocked != nil && s.cfg.Blocked(chatID):
 		v.outcome = blocked
 		s.stats.Forbidden++
@@ -78,10 +87,7 @@ func (s *Server) judge(chatID, text string) verdict {
 // when it is let in now. mu is held.
 func (s *Server) waitLocked(c *chat, chatID string, now time.Duration) time.Duration {
 	if now >= c.stormUntil {
-		if storm := s.cfg.Storm[chatID]; c.stormsSeen < len(storm) {
-			c.stormUntil = now + time.Duration(storm[c.stormsSeen])*time.Second
-			c.stormsSeen++
-		}
+		c.stormUntil = now + s.toldOffLocked(c, chatID)
 	}
 	wait := max(
 		c.stormUntil-now,

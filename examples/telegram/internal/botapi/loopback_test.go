@@ -66,7 +66,7 @@ func TestLoopback(t *testing.T) {
 }
 
 func TestHTTPStatusIsErrorCode(t *testing.T) {
-	srv := botapi.New(botapi.Config{Storm: map[string][]int{"7": {3}}})
+	srv := botapi.New(botapi.Config{RetryAfter: map[string][]int{"7": {3}}})
 	base := serve(t, srv) + "/bot" + botapi.DefaultToken
 	tests := []struct {
 		path     string

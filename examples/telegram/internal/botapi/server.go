@@ -46,11 +46,14 @@ type Config struct {
 	// Seed sets what is drawn at random. Every value is as good as another.
 	Seed uint64
 
-	// Storm holds, for a chat, the retry_after in seconds of successive 429
-	// answers that it gets whatever its traffic. A message that comes before
-	// the time named is answered with 429 and what is left of that time; the
-	// first one after it gets the next 429, until all have been given.
-	Storm map[string][]int
+	// RetryAfter holds, for a chat, the retry_after in seconds of successive
+	// 429 answers that it gets whatever its traffic. A message that comes
+	// before the time named is answered with 429 and what is left of that time;
+	// the first one after it gets the next 429, until all have been given.
+	RetryAfter map[string][]int
+
+	// Storm is bad weather, drawn at random. Defaults to none.
+	Storm *Storm
 
 	// Record keeps every accepted message for [Server.Log].
 	Record bool

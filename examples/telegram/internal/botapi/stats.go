@@ -12,6 +12,7 @@ type Stats struct {
 	Forbidden       int // 403
 	BadGateway      int // 502
 	BadRequest      int // 400
+	Lost            int // without an answer
 
 	// Hasty counts the messages to a chat that came before the retry_after of
 	// that chat's last 429 was over, whatever became of them.
@@ -26,6 +27,11 @@ type Accepted struct {
 	ChatID string
 	Text   string
 	At     time.Duration // arrival, since the server was made
+}
+
+// Messages is how many have come.
+func (s Stats) Messages() int {
+	return s.Accepted + s.TooManyRequests + s.Forbidden + s.BadGateway + s.BadRequest + s.Lost
 }
 
 // Stats returns the counts so far.
