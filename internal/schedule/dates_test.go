@@ -114,21 +114,40 @@ func TestDeadlineEqualToTheSlot(t *testing.T) {
 		j := newJob(1)
 		w.SubmitDated(0, j, "k", 0, []backend.Limit{limitOn("k", rate(1, 100, 1))}, Dates{Deadline: 100 - late})
 		w.submit("k", limitOn("k", rate(1, 100, 1)))
-		var expired []*Job
-		w.after = func() {
-			for e := w.Expired(w.now); e != nil; e = w.Expired(w.now) {
-				expired = append(expired, e)
-			}
-		}
 		w.run()
 		if late == 0 {
 			w.wantSlots("k", 0, 100, 200)
 		} else {
 			w.wantSlots("k", 0, 100)
 		}
-		if len(expired) != int(late) {
-			t.Errorf("deadline %d: %d jobs expire, want %d", 100-late, len(expired), late)
+		if len(w.expired) != int(late) {
+			t.Errorf("deadline %d: %d jobs expire, want %d", 100-late, len(w.expired), late)
 		}
 		w.wantIdle()
 	}
+}
+
+// In the order of Backlog a lane ranks by how many wait in it. When jobs behind its
+// head are removed, whom its claim kept waiting starts at once.
+func TestRemoveEndsAClaim(t *testing.T) {
+	w := newWorld(t, Config{Workers: many, Order: Backlog})
+	x, y := limitOn("x", rate(1, 10, 1)), limitOn("y", rate(1, 100, 1))
+	a := []*Job{w.submit("a", x, y)}
+	for range 9 {
+		a = append(a, w.submit("a", x, y))
+	}
+	w.delay("y", 505)
+	w.runUntil(500) // the head of a is overdue
+	w.submit("b", x)
+	w.submit("b", x)
+	w.step()
+	w.wantSlots("b") // or a would start after 505
+	w.now = 501
+	for _, j := range a[1:] {
+		w.Remove(w.now, j)
+	}
+	w.run()
+	w.wantSlots("b", 501, 521)
+	w.wantSlots("a", 511)
+	w.wantIdle()
 }

@@ -63,11 +63,9 @@ func (s *Scheduler) play(now int64, busy int, takes int64, each func(Expected) b
 		if first == len(running) {
 			running, first = running[:0], 0
 		}
+		expired += s.expireAll(now)
 		for {
 			j, ask := s.Next(now)
-			for e := s.Expired(now); e != nil; e = s.Expired(now) {
-				expired++
-			}
 			if j == nil {
 				break
 			}
@@ -80,6 +78,7 @@ func (s *Scheduler) play(now int64, busy int, takes int64, each func(Expected) b
 			}
 			running = append(running, j)
 		}
+		expired += s.expireAll(now)
 		at, ok := s.Wake()
 		if busy > 0 && (!ok || end < at) {
 			at, ok = end, true
@@ -94,6 +93,14 @@ func (s *Scheduler) play(now int64, busy int, takes int64, each func(Expected) b
 		}
 		now = max(now, at)
 	}
+}
+
+// expireAll returns how many jobs have expired.
+func (s *Scheduler) expireAll(now int64) (n int) {
+	for s.Expired(now) != nil {
+		n++
+	}
+	return n
 }
 
 // expect finds what binds the head of a lane that is taken.

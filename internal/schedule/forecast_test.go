@@ -22,12 +22,6 @@ func TestForecastIsWhatHappens(t *testing.T) {
 		m := newSchedulerMachine(work.cfg)
 		w := newWorld(t, work.cfg)
 		w.Scheduler = m.Scheduler
-		var expired int
-		w.after = func() {
-			for range m.expired(w.now) {
-				expired++
-			}
-		}
 		var ends []int64
 		w.takes = func(*Job) int64 {
 			ends = append(ends, w.now+takes)
@@ -57,13 +51,13 @@ func TestForecastIsWhatHappens(t *testing.T) {
 			t.Skip()
 		}
 		im := m.Image(w.now)
-		w.starts, expired = nil, 0
+		w.starts, w.expired = nil, nil
 		type start struct {
 			key  string
 			slot int64
 		}
 		var got, want []start
-		gotExpired, all := im.Forecast(takes, func(e Expected) bool {
+		expired, all := im.Forecast(takes, func(e Expected) bool {
 			got = append(got, start{e.Job.Key(), e.Slot})
 			return true
 		})
@@ -78,9 +72,9 @@ func TestForecastIsWhatHappens(t *testing.T) {
 		for _, s := range w.starts {
 			want = append(want, start{s.Key(), s.slot})
 		}
-		if !slices.Equal(got, want) || gotExpired != expired || all != (m.Waiting() == 0) {
+		if !slices.Equal(got, want) || expired != len(w.expired) || all != (m.Waiting() == 0) {
 			t.Fatalf("at %d the forecast for %d jobs is %v, %d expire, all end: %v; want %v, %d, %v\n%v",
-				im.now, waiting, got, gotExpired, all, want, expired, m.Waiting() == 0, work)
+				im.now, waiting, got, expired, all, want, len(w.expired), m.Waiting() == 0, work)
 		}
 		if len(w.starts) == 0 {
 			return
@@ -141,4 +135,21 @@ func BenchmarkForecast(b *testing.B) {
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/jobs, "ns/job")
 	})
+}
+
+// What waits behind a job that expires, and needs nothing but a place in its lane,
+// starts at that instant: nothing else would wake the one who plays.
+func TestForecastGoesOnAfterAnExpiry(t *testing.T) {
+	s := New(Config{Workers: 1})
+	s.Defer(0, "x", 10)
+	s.SubmitDated(0, newJob(0), "k", 0, []backend.Limit{limitOn("x", rate(1, 10, 1))}, Dates{Deadline: 2})
+	s.Submit(0, newJob(1), "k", 0, nil)
+	var got []int64
+	expired, all := s.Image(0).Forecast(0, func(e Expected) bool {
+		got = append(got, e.Slot)
+		return true
+	})
+	if !slices.Equal(got, []int64{3}) || expired != 1 || !all {
+		t.Errorf("the forecast is %v, %d expire, all end: %v; want [3], 1, true", got, expired, all)
+	}
 }

@@ -35,6 +35,7 @@ type world struct {
 
 	running endings
 	starts  []started
+	expired []*Job
 	ledger  map[string]gcra.State
 	closed  map[string]int64
 }
@@ -143,6 +144,7 @@ func (w *world) step() {
 		j := heaps.Pop(&w.running).(ending).Job
 		w.Finished(w.now, j, w.again != nil && w.again(j))
 	}
+	w.expire()
 	for {
 		if w.withoutClaims {
 			w.suppressClaims()
@@ -150,6 +152,7 @@ func (w *world) step() {
 		j, ask := w.Next(w.now)
 		switch {
 		case j == nil:
+			w.expire()
 			if w.after != nil {
 				w.after()
 			}
@@ -161,6 +164,12 @@ func (w *world) step() {
 		default:
 			w.grant(j)
 		}
+	}
+}
+
+func (w *world) expire() {
+	for j := w.Expired(w.now); j != nil; j = w.Expired(w.now) {
+		w.expired = append(w.expired, j)
 	}
 }
 
