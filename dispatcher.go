@@ -40,7 +40,7 @@ type Dispatcher[T any] struct {
 	room   chan struct{} // holds a token when there is some
 
 	desk     desk[T]
-	lateness lateness // written by the loop
+	lateness lateness
 
 	mu        sync.Mutex // guards what follows
 	closed    bool       // nothing is accepted any more

@@ -2,7 +2,7 @@ package dispatcher
 
 import (
 	"slices"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -35,30 +35,48 @@ var latenessBounds = [...]time.Duration{
 	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second,
 }
 
-// lateness is a histogram that one goroutine writes and any may read.
+// lateness is a histogram of how late jobs were. It is safe for concurrent use.
 type lateness struct {
-	counts [len(latenessBounds) + 1]atomic.Uint64
-	sum    atomic.Int64
+	mu     sync.Mutex
+	counts [len(latenessBounds) + 1]uint64
+	sum    int64
+	last   int // the range of the job before: mostly that of the next one too
 }
 
-// observe counts a time, unless it is unknown.
-func (l *lateness) observe(late int64) {
-	if late == unknown {
-		return
+// bucket returns the range of a time.
+func (l *lateness) bucket(late int64) int {
+	if i := l.last; (i == 0 || late > int64(latenessBounds[i-1])) && (i == len(latenessBounds) || late <= int64(latenessBounds[i])) {
+		return i
 	}
 	i := 0
 	for i < len(latenessBounds) && late > int64(latenessBounds[i]) {
 		i++
 	}
-	// There is one writer: to load and store costs less than to add.
-	l.counts[i].Store(l.counts[i].Load() + 1)
-	l.sum.Store(l.sum.Load() + late)
+	l.last = i
+	return i
+}
+
+// observeLateness counts how late jobs were, of those of which it is known.
+func observeLateness[T any](l *lateness, done []finished[T]) {
+	if len(done) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range done {
+		if late := done[i].late; late != unknown {
+			l.counts[l.bucket(late)]++
+			l.sum += late
+		}
+	}
 }
 
 func (l *lateness) read() Histogram {
-	h := Histogram{Bounds: slices.Clone(latenessBounds[:]), Sum: time.Duration(l.sum.Load())}
-	for i := range l.counts {
-		h.Counts = append(h.Counts, l.counts[i].Load())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Histogram{
+		Bounds: slices.Clone(latenessBounds[:]),
+		Counts: slices.Clone(l.counts[:]),
+		Sum:    time.Duration(l.sum),
 	}
-	return h
 }

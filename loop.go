@@ -104,6 +104,7 @@ func (l *loop[T]) takeIn() (closed bool) {
 		l.sched.Defer(now, d.key, d.until)
 	}
 	l.done = l.desk.collect(l.done[:0])
+	observeLateness(&l.lateness, l.done)
 	for i := range l.done {
 		l.finished(now, &l.done[i])
 	}
@@ -165,7 +166,6 @@ func (l *loop[T]) ruled(limits []Limit) []Limit {
 func (l *loop[T]) finished(now int64, f *finished[T]) {
 	l.busy--
 	e := f.entry
-	l.lateness.observe(f.late)
 	if f.fate == fateEnded {
 		e.at(stageNew)
 		l.sched.Finished(now, &e.sched, false)
@@ -316,9 +316,10 @@ func (l *loop[T]) stop() error {
 	for {
 		in, _ := l.take(inbox[T]{}, true)
 		l.dropFresh(append(in.submitted.full, in.submitted.last), why)
-		for _, f := range l.desk.collect(nil) {
+		done := l.desk.collect(nil)
+		observeLateness(&l.lateness, done)
+		for _, f := range done {
 			l.busy--
-			l.lateness.observe(f.late)
 			if f.fate != fateEnded && f.fate != fateWithdrawn {
 				l.drop(f.entry, l.lastOf(f.entry), Dropped, why)
 			}
