@@ -1,0 +1,97 @@
+package dispatcher
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/freqlimit/dispatcher/internal/schedule"
+)
+
+// Load is how many jobs wait, by what the first of their key and priority waits for.
+type Load struct {
+	Ready    int // for a worker, or for nothing: they have their slots
+	Limited  int // for a limit
+	Deferred int // for the end of a deferral, of their key or of a limit
+	Dated    int // for an instant of their own: NotBefore, Snooze or a retry
+	Paused   int // for Resume or ResumeKey
+	Behind   int // with Config.Serial, for the job of their key that runs
+}
+
+// Waiting is how many there are.
+func (l Load) Waiting() int {
+	return l.Ready + l.Limited + l.Deferred + l.Dated + l.Paused + l.Behind
+}
+
+// Load says what the jobs wait for that have been submitted before. It looks at every
+// key, in the goroutine that schedules: some 0.1 s for 1,000,000 keys, so it is for a
+// person or a scrape and not for every job; [Dispatcher.Stats] costs next to nothing.
+//
+// It waits for Run, if that has not been called. The error is that of ctx, or
+// [ErrClosed] after Run.
+func (d *Dispatcher[T]) Load(ctx context.Context) (Load, error) {
+	load, err := ask(ctx, d, func(l *loop[T], now int64) Load {
+		load := Load{Ready: len(l.coming)}
+		l.sched.Survey(now, func(_ string, waiting, _ int, is schedule.Standing) {
+			*load.of(is) += waiting
+		})
+		return load
+	})
+	if err != nil {
+		return Load{}, fmt.Errorf("dispatcher: load: %w", err)
+	}
+	return load, nil
+}
+
+func (l *Load) of(is schedule.Standing) *int {
+	switch is {
+	case schedule.StandingLimited:
+		return &l.Limited
+	case schedule.StandingDeferred:
+		return &l.Deferred
+	case schedule.StandingDated:
+		return &l.Dated
+	case schedule.StandingPaused:
+		return &l.Paused
+	case schedule.StandingBehind:
+		return &l.Behind
+	default:
+		return &l.Ready
+	}
+}
+
+// KeyLoad is what there is to do for one key.
+type KeyLoad struct {
+	Key     string
+	Waiting int // jobs that have no slot yet
+	Running int // jobs that have their slots, and have not ended
+}
+
+// Busiest returns the keys for which most jobs wait, the busiest first, n at most; of
+// those with as many, the first by name. Keys for which none waits are left out. For its
+// cost and its error see [Dispatcher.Load].
+func (d *Dispatcher[T]) Busiest(ctx context.Context, n int) (iter.Seq[KeyLoad], error) {
+	loads, err := ask(ctx, d, func(l *loop[T], now int64) map[string]KeyLoad {
+		loads := make(map[string]KeyLoad)
+		l.sched.Survey(now, func(key string, waiting, running int, _ schedule.Standing) {
+			of := loads[key]
+			loads[key] = KeyLoad{key, of.Waiting + waiting, of.Running + running}
+		})
+		return loads
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dispatcher: busiest: %w", err)
+	}
+	var busy []KeyLoad
+	for _, k := range loads {
+		if k.Waiting > 0 {
+			busy = append(busy, k)
+		}
+	}
+	slices.SortFunc(busy, func(a, b KeyLoad) int {
+		return cmp.Or(cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(a.Key, b.Key))
+	})
+	return slices.Values(busy[:max(0, min(n, len(busy)))]), nil
+}

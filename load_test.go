@@ -1,0 +1,103 @@
+package dispatcher_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/freqlimit/dispatcher"
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/backend/memory"
+)
+
+// Each job counts by what it waits for, once, at every moment of a retry after a
+// refusal, a pause and a date.
+func TestLoad(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		s := open(t, b, config{Params: perSecond(1), Workers: 2}, func(_ context.Context, job job) error {
+			switch {
+			case job.Payload == "told off" && job.Attempt() == 1:
+				return dispatcher.RetryAfter(5 * time.Second)
+			case job.Payload == "long":
+				time.Sleep(20 * time.Second)
+			}
+			return nil
+		})
+		wantLoad := func(want dispatcher.Load) {
+			t.Helper()
+			synctest.Wait()
+			got, err := s.Load(context.Background())
+			if err != nil || got != want {
+				t.Errorf("Load() = %+v, %v, want %+v", got, err, want)
+			}
+			if waiting := s.Stats().Waiting; got.Waiting() != waiting {
+				t.Errorf("%d jobs wait by Load, %d by Stats", got.Waiting(), waiting)
+			}
+		}
+		wantLoad(dispatcher.Load{})
+		s.submit("refused", "told off")
+		s.submit("refused", "behind it")
+		s.submit("slow", "a")
+		time.Sleep(200 * time.Millisecond)
+		s.submit("slow", "b")
+		s.submit("slow", "c")
+		s.submitJob(job{Key: "dated", Payload: "dated", Options: &dispatcher.Options{NotBefore: time.Now().Add(4 * time.Second)}})
+		s.PauseKey("paused")
+		s.submit("paused", "paused")
+		wantLoad(dispatcher.Load{Deferred: 2, Limited: 2, Dated: 1, Paused: 1})
+		time.Sleep(2500 * time.Millisecond)
+		wantLoad(dispatcher.Load{Deferred: 2, Dated: 1, Paused: 1})
+		s.submit("one", "long")
+		s.submit("two", "long")
+		s.submit("three", "for a worker")
+		time.Sleep(6 * time.Second)
+		wantLoad(dispatcher.Load{Ready: 4, Paused: 1})
+		s.ResumeKey("paused")
+		wantLoad(dispatcher.Load{Ready: 5})
+		s.drainLoosely()
+	})
+}
+
+// The busiest keys come first, those with as many by name.
+func TestBusiest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, memory.New(memory.Config{}), config{Params: perSecond(1)}, func(context.Context, job) error {
+			time.Sleep(30 * time.Second)
+			return nil
+		})
+		for key, n := range map[string]int{"b": 4, "a": 4, "most": 6, "least": 2, "none": 1} {
+			for i := range n {
+				s.submitJob(job{Key: key, Payload: named(key, i), Priority: i % 2})
+			}
+		}
+		time.Sleep(500 * time.Millisecond)
+		for n, want := range map[int][]dispatcher.KeyLoad{
+			-1: nil,
+			2:  {{Key: "most", Waiting: 5, Running: 1}, {Key: "a", Waiting: 3, Running: 1}},
+			9: {
+				{Key: "most", Waiting: 5, Running: 1},
+				{Key: "a", Waiting: 3, Running: 1},
+				{Key: "b", Waiting: 3, Running: 1},
+				{Key: "least", Waiting: 1, Running: 1},
+			},
+		} {
+			busiest, err := s.Busiest(context.Background(), n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := slices.Collect(busiest); !slices.Equal(got, want) {
+				t.Errorf("Busiest(%d) = %+v, want %+v", n, got, want)
+			}
+		}
+		s.drain()
+		if _, err := s.Busiest(context.Background(), 1); !errors.Is(err, dispatcher.ErrClosed) {
+			t.Errorf("Busiest after Run: %v, want ErrClosed", err)
+		}
+		if _, err := s.Load(context.Background()); !errors.Is(err, dispatcher.ErrClosed) {
+			t.Errorf("Load after Run: %v, want ErrClosed", err)
+		}
+	})
+}
