@@ -99,6 +99,10 @@ type Config[T any] struct {
 	// nothing: they have failed.
 	Retry Retry
 
+	// Adapt makes limits slow down while handlers are told to come again later, and creep
+	// back. Defaults to nothing: a limit has the params that it was given.
+	Adapt *Adapt
+
 	// Observer is told what happens to jobs. Defaults to nobody.
 	Observer Observer[T]
 
@@ -124,6 +128,9 @@ func (c Config[T]) withDefaults(b backend.Backend) (Config[T], error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.Adapt != nil {
+		c.Adapt = new(c.Adapt.withDefaults())
+	}
 	return c, c.validate(b)
 }
 
@@ -137,6 +144,8 @@ func (c Config[T]) validate(b backend.Backend) error {
 		return &ConfigError{Field: "Order", Value: int(c.Order), Reason: "must be Fair, FIFO or Backlog"}
 	case c.Retry.validate("Retry") != nil:
 		return c.Retry.validate("Retry")
+	case c.Adapt != nil && c.Adapt.validate() != nil:
+		return c.Adapt.validate()
 	case c.Horizon < 0 || c.Horizon > time.Second:
 		return &ConfigError{Field: "Horizon", Value: c.Horizon, Reason: "must be from 1ns to 1s"}
 	case c.Params == gcra.FreqLimitParams{}:

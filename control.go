@@ -57,7 +57,7 @@ func (l *loop[T]) setParams(now int64, key string, params gcra.FreqLimitParams) 
 		l.params = make(map[string]gcra.FreqLimitParams)
 	}
 	l.params[key] = params
-	l.sched.SetParams(now, key, params)
+	l.sched.SetParams(now, key, l.rule(&Limit{Key: key}))
 	l.sched.Doubt(now, key)
 }
 

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -26,6 +27,8 @@ type loop[T any] struct {
 	taken    uint64                          // jobs that have been taken in
 	idlers   []chan<- struct{}               // closed when there is nothing to do
 	params   map[string]gcra.FreqLimitParams // of limits, in place of those that jobs bring
+	paces    map[string]*pace                // of limits that have been refused
+	paceAt   int64                           // when one of them is to be looked at
 
 	empty  inbox[T]          // memory for the next inbox
 	fresh  [][]submission[T] // submitted, and not yet with the scheduler
@@ -41,6 +44,7 @@ func newLoop[T any](ctx context.Context, d *Dispatcher[T], group *errgroup.Group
 		Dispatcher: d,
 		ctx:        ctx,
 		group:      group,
+		paceAt:     math.MaxInt64,
 	}
 	l.asker = newAsker(l)
 	l.sched = schedule.New(schedule.Config{
@@ -113,6 +117,7 @@ func (l *loop[T]) takeIn() (closed bool) {
 		l.asker.answered(now, b)
 	}
 	l.obey(now)
+	l.creep(now)
 	l.empty = in.reset()
 	return closed
 }
@@ -141,15 +146,15 @@ func (l *loop[T]) limits(s *submission[T]) []Limit {
 	return l.ruled(l.own[:])
 }
 
-// ruled returns the limits of a job with the params that have been set for them.
+// ruled returns the limits of a job with the params that they are to have.
 func (l *loop[T]) ruled(limits []Limit) []Limit {
-	if len(l.params) == 0 {
+	if len(l.params) == 0 && len(l.paces) == 0 {
 		return limits
 	}
 	var changed []Limit
 	for i := range limits {
-		p, ok := l.params[limits[i].Key]
-		if !ok || limits[i].Params == p {
+		p := l.rule(&limits[i])
+		if limits[i].Params == p {
 			continue
 		}
 		if changed == nil {
@@ -286,6 +291,9 @@ func (l *loop[T]) wait(wakeUp *alarm.Alarm) {
 	}
 	if tidy, some := l.sched.Tidy(); some && (!ok || tidy < at) {
 		at, ok = tidy, true
+	}
+	if len(l.paces) > 0 && (!ok || l.paceAt < at) {
+		at, ok = l.paceAt, true
 	}
 	var until time.Time // none
 	if ok {

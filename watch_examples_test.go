@@ -232,3 +232,30 @@ func ExampleLog() {
 	// level=WARN msg="dispatcher: handler returned" key=chat attempt=1 error="503 busy"
 	// hello: failed: 503 busy
 }
+
+// A server says "429" when it is asked too often, and nowhere what that is: its limit goes
+// at half the pace after the third time, and creeps back in five minutes.
+func ExampleAdapt() {
+	requests := 0
+	handler := func(context.Context, dispatcher.Job[string]) error {
+		if requests++; requests <= 3 {
+			return dispatcher.RetryAfter(time.Millisecond)
+		}
+		return nil
+	}
+	d := newPool(handler, dispatcher.Config[string]{
+		Params: gcra.FreqLimitParams{Limit: 1000, Period: time.Second}, // what it is hoped to take
+		Adapt:  &dispatcher.Adapt{},
+		Logger: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}})),
+	})
+	mustSubmit(d, dispatcher.Job[string]{Key: "api", Payload: "hello"})
+	drain(d)
+	// Output:
+	// level=WARN msg="dispatcher: slowed down a limit" key=api share=0.5
+	// hello: succeeded
+}

@@ -144,7 +144,7 @@ func (d *Dispatcher[T]) again(ctx context.Context, e *entry[T], a *attempt[T], d
 	delay := min(v.delay, backend.Unlimited)
 	done.fate = v.fate
 	if v.after != nil {
-		d.tellOff(ctx, e, v.after, done)
+		d.tellOff(ctx, e, v.after, a.job.slot, done)
 	} else {
 		done.until = d.now() + int64(delay)
 	}
@@ -154,7 +154,7 @@ func (d *Dispatcher[T]) again(ctx context.Context, e *entry[T], a *attempt[T], d
 }
 
 // tellOff defers the keys that a handler was told to leave alone.
-func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAfterError, done *finished[T]) {
+func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAfterError, slot int64, done *finished[T]) {
 	own := e.sched.Key()
 	keys := after.keys(own, e.sched.Limits())
 	// Others that share the backend must hear of it even while this one stops.
@@ -168,6 +168,7 @@ func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAf
 			d.cfg.Logger.Warn("dispatcher: the backend did not defer a key",
 				slog.String("key", key), slog.Any("error", err))
 		}
+		d.tellRefused(refusal{key, slot, until, min(after.Delay, backend.Unlimited)})
 		if key == own {
 			done.fate, done.until = fateFirst, until
 			continue

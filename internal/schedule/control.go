@@ -48,6 +48,15 @@ func (s *Scheduler) SetParams(now int64, key string, p gcra.FreqLimitParams) {
 	}
 }
 
+// Params returns the params of a limit that jobs are under.
+func (s *Scheduler) Params(key string) (p gcra.FreqLimitParams, ok bool) {
+	lim := s.limits[key]
+	if lim == nil || lim.params == (gcra.FreqLimitParams{}) {
+		return p, false
+	}
+	return lim.params, true
+}
+
 // Doubt has the backend asked how a limit stands, as soon as a job wants to know.
 func (s *Scheduler) Doubt(now int64, key string) {
 	if lim := s.limits[key]; lim != nil {

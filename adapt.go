@@ -1,0 +1,221 @@
+package dispatcher
+
+import (
+	"cmp"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/gcra"
+)
+
+// Adapt makes limits find their own pace, for servers that don't publish theirs: when
+// handlers keep returning [RetryAfter] for a key, the limit with that key is slowed
+// down, and then creeps back. The params of the limit are the fastest that it gets, so
+// they are what the server is hoped to take.
+//
+// It is additive increase, multiplicative decrease, as in TCP (Chiu and Jain, "Analysis
+// of the Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks",
+// 1989). After Refusals the pace is multiplied by Cut, and so at each one that follows
+// while it has not crept back; meanwhile it rises steadily, from nothing to the params
+// in Recovery. Refusals of jobs that had started before half of the last deferral was over
+// are the same one. Only the pace changes: Burst stays.
+//
+// Each dispatcher adapts for itself. Others that share the backend don't hear of it, and
+// a limit has the params that were used last: let one dispatcher have such a limit, or
+// all of them meet the same refusals.
+type Adapt struct {
+	// Limits says whether the limit with a key adapts. It must be quick and safe for
+	// concurrent use; if it panics, that is logged. Defaults to all limits.
+	Limits func(key string) bool
+
+	// Refusals is after how many the pace is cut for the first time; they are forgotten
+	// when there is none for Recovery. Defaults to 3.
+	Refusals int
+
+	// Cut is what the pace is multiplied by, above 0 and below 1. Defaults to 0.5.
+	Cut float64
+
+	// Least is the slowest pace, as a share of that of the params, above 0 and at most
+	// 1. Defaults to 0.01.
+	Least float64
+
+	// Recovery is how long it takes from the slowest imaginable pace back to that of
+	// the params, from 1ms. Shorter, the server's limit is found again sooner after it
+	// has risen, and hit more often while it has not. Defaults to 5 minutes.
+	Recovery time.Duration
+}
+
+// Defaults of [Adapt].
+const (
+	DefaultAdaptRefusals = 3
+	DefaultAdaptCut      = 0.5
+	DefaultAdaptLeast    = 0.01
+	DefaultAdaptRecovery = 5 * time.Minute
+)
+
+// paceSteps is in how many steps a pace creeps from nothing to that of the params.
+const paceSteps = 100
+
+func (a Adapt) withDefaults() Adapt {
+	a.Refusals = cmp.Or(a.Refusals, DefaultAdaptRefusals)
+	a.Cut = cmp.Or(a.Cut, DefaultAdaptCut)
+	a.Least = cmp.Or(a.Least, DefaultAdaptLeast)
+	a.Recovery = min(cmp.Or(a.Recovery, DefaultAdaptRecovery), backend.Unlimited)
+	return a
+}
+
+func (a Adapt) validate() error {
+	switch {
+	case a.Refusals < 1:
+		return &ConfigError{Field: "Adapt.Refusals", Value: a.Refusals, Reason: "must not be negative"}
+	case !(a.Cut > 0 && a.Cut < 1):
+		return &ConfigError{Field: "Adapt.Cut", Value: a.Cut, Reason: "must be above 0 and below 1"}
+	case !(a.Least > 0 && a.Least <= 1):
+		return &ConfigError{Field: "Adapt.Least", Value: a.Least, Reason: "must be above 0 and at most 1"}
+	case a.Recovery < time.Millisecond:
+		return &ConfigError{Field: "Adapt.Recovery", Value: a.Recovery, Reason: "must be at least 1ms"}
+	}
+	return nil
+}
+
+// pace is what a limit that adapts goes at.
+type pace struct {
+	base     gcra.FreqLimitParams // those without it
+	share    float64              // of the rate of base; 1 until there were enough refusals
+	refusals int                  // while share is 1
+	known    int64                // jobs with slots before that tell nothing new by a refusal
+	at       int64                // when it creeps next or, at 1, is forgotten
+}
+
+// refusal is what a handler was told of a key.
+type refusal struct {
+	key   string
+	slot  int64 // of the job
+	until int64 // the end of the deferral
+	delay time.Duration
+}
+
+// refused notes a refusal, and returns whether it cuts the pace.
+func (p *pace) refused(r refusal, a *Adapt) (cut bool) {
+	if r.slot < p.known {
+		return false
+	}
+	// Of the end itself two clocks may be of different opinions.
+	p.known = max(r.until-int64(r.delay)/2, r.slot+1)
+	p.refusals++
+	if cut = p.share < 1 || p.refusals >= a.Refusals; cut {
+		p.refusals = 0
+		p.share = max(a.Least, p.share*a.Cut)
+		p.at = r.until + a.step()
+	} else {
+		p.at = r.until + int64(a.Recovery)
+	}
+	return cut
+}
+
+func (a *Adapt) step() int64 { return int64(a.Recovery / paceSteps) }
+
+// creep lets the pace rise as it may by now, and returns whether it does.
+func (p *pace) creep(now int64, a *Adapt) bool {
+	if p.share == 1 || now < p.at {
+		return false
+	}
+	steps := (now-p.at)/a.step() + 1
+	p.share += float64(steps) / paceSteps
+	p.at += steps * a.step()
+	if p.share > 1-1e-9 {
+		p.share = 1
+		p.at = now + int64(a.Recovery)
+	}
+	return true
+}
+
+// params returns those of the limit at this pace.
+func (p *pace) params() gcra.FreqLimitParams {
+	eff := p.base
+	if p.share < 1 {
+		eff.Period = time.Duration(min(math.Ceil(float64(eff.Period)/p.share), float64(backend.Unlimited)))
+	}
+	return eff
+}
+
+// tellRefused has the loop hear that a job was refused because of a key.
+func (d *Dispatcher[T]) tellRefused(r refusal) {
+	if d.cfg.Adapt != nil && d.adapts(r.key) {
+		d.command(func(l *loop[T], now int64) { l.refused(now, r) })
+	}
+}
+
+func (d *Dispatcher[T]) adapts(key string) bool {
+	defer d.logPanic("Adapt.Limits", slog.String("key", key))
+	return d.cfg.Adapt.Limits == nil || d.cfg.Adapt.Limits(key)
+}
+
+func (l *loop[T]) refused(now int64, r refusal) {
+	key := r.key
+	p := l.paces[key]
+	if p == nil {
+		base, ok := l.sched.Params(key)
+		if !ok {
+			return // no limit has that key
+		}
+		p = &pace{base: base, share: 1}
+		if l.paces == nil {
+			l.paces = make(map[string]*pace)
+		}
+		l.paces[key] = p
+	}
+	was := *p
+	cut := p.refused(r, l.cfg.Adapt)
+	if cut && backend.Check(l.backend, []Limit{{Key: key, Params: p.params()}}) != nil {
+		p.share = was.share // the backend knows no limit as slow as that
+	}
+	l.paceAt = min(l.paceAt, p.at)
+	if p.share != was.share {
+		l.repace(now, key, p)
+		l.cfg.Logger.Warn("dispatcher: slowed down a limit", slog.String("key", key), slog.Float64("share", p.share))
+	}
+}
+
+// creep lets all paces rise as they may by now.
+func (l *loop[T]) creep(now int64) {
+	if len(l.paces) == 0 || now < l.paceAt {
+		return
+	}
+	l.paceAt = math.MaxInt64
+	for key, p := range l.paces {
+		switch {
+		case p.creep(now, l.cfg.Adapt):
+			l.repace(now, key, p)
+			if p.share == 1 {
+				l.cfg.Logger.Info("dispatcher: a limit is back at its pace", slog.String("key", key))
+			}
+		case p.share == 1 && now >= p.at:
+			delete(l.paces, key)
+			continue
+		}
+		l.paceAt = min(l.paceAt, p.at)
+	}
+}
+
+// repace makes the jobs that wait go at the pace of their limit.
+func (l *loop[T]) repace(now int64, key string, p *pace) {
+	l.sched.SetParams(now, key, p.params())
+	l.sched.Doubt(now, key)
+}
+
+// rule returns the params of a limit that a job brings, as they are to be: those that
+// were set for it, at the pace that it has found.
+func (l *loop[T]) rule(lim *Limit) gcra.FreqLimitParams {
+	params, ok := l.params[lim.Key]
+	if !ok {
+		params = lim.Params
+	}
+	if p := l.paces[lim.Key]; p != nil {
+		p.base = params
+		params = p.params()
+	}
+	return params
+}
