@@ -89,11 +89,10 @@ type pace struct {
 	at       int64                // when it creeps next or, at 1, is forgotten
 }
 
-// refusal is what a handler was told of a key.
+// refusal is what a handler was told.
 type refusal struct {
-	key   string
 	slot  int64 // of the job
-	until int64 // the end of the deferral
+	until int64 // the end of the deferral, or a little before
 	delay time.Duration
 }
 
@@ -142,9 +141,9 @@ func (p *pace) params() gcra.FreqLimitParams {
 }
 
 // tellRefused has the loop hear that a job was refused because of a key.
-func (d *Dispatcher[T]) tellRefused(r refusal) {
-	if d.cfg.Adapt != nil && d.adapts(r.key) {
-		d.command(func(l *loop[T], now int64) { l.refused(now, r) })
+func (d *Dispatcher[T]) tellRefused(key string, r refusal) {
+	if d.cfg.Adapt != nil && d.adapts(key) {
+		d.command(func(l *loop[T], now int64) { l.refused(now, key, r) })
 	}
 }
 
@@ -153,8 +152,7 @@ func (d *Dispatcher[T]) adapts(key string) bool {
 	return d.cfg.Adapt.Limits == nil || d.cfg.Adapt.Limits(key)
 }
 
-func (l *loop[T]) refused(now int64, r refusal) {
-	key := r.key
+func (l *loop[T]) refused(now int64, key string, r refusal) {
 	p := l.paces[key]
 	if p == nil {
 		base, ok := l.sched.Params(key)

@@ -161,14 +161,16 @@ func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAf
 	ctx, cancel := lastWords(ctx)
 	defer cancel()
 	done.fate = fateHeld // unless the job waits for its key anyway
-	done.until = d.now() + int64(min(after.Delay, backend.Unlimited))
+	r := refusal{slot: slot, delay: min(after.Delay, backend.Unlimited)}
+	r.until = d.now() + int64(r.delay) // before the backend has heard of it
+	done.until = r.until
 	for _, key := range keys {
 		until, err := d.deferKey(ctx, key, after.Delay)
 		if err != nil {
 			d.cfg.Logger.Warn("dispatcher: the backend did not defer a key",
 				slog.String("key", key), slog.Any("error", err))
 		}
-		d.tellRefused(refusal{key, slot, until, min(after.Delay, backend.Unlimited)})
+		d.tellRefused(key, r)
 		if key == own {
 			done.fate, done.until = fateFirst, until
 			continue
