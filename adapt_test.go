@@ -245,11 +245,11 @@ func TestAdaptIsChecked(t *testing.T) {
 		"Adapt.Least":    {Least: math.NaN()},
 		"Adapt.Recovery": {Recovery: 1},
 	} {
-		_, err := dispatcher.New(memory.New(memory.Config{}), nothingToDo, dispatcher.Config[int]{Adapt: &adapt})
+		_, err := dispatcher.New(memory.New(memory.Config{}), succeed, dispatcher.Config[int]{Adapt: &adapt})
 		if wrong, ok := errors.AsType[*dispatcher.ConfigError](err); !ok || wrong.Field != field {
 			t.Errorf("with %+v New says %v, want that %s is wrong", adapt, err, field)
 		}
 	}
 }
 
-func nothingToDo(context.Context, dispatcher.Job[int]) error { return nil }
+func succeed(context.Context, dispatcher.Job[int]) error { return nil }
