@@ -3,7 +3,6 @@ package dispatcherotel_test
 import (
 	"context"
 	"log/slog"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -11,11 +10,9 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/backend/memory"
 	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/freqlimit/dispatcher/internal/scrapetest"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -101,44 +98,15 @@ func serving(t *testing.T) (metric.MeterProvider, func() map[string]*dto.MetricF
 		t.Fatal(err)
 	}
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(e))
-	server := httptest.NewServer(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	t.Cleanup(func() {
-		server.Close()
 		if err := provider.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	return provider, func() map[string]*dto.MetricFamily {
-		t.Helper()
-		res, err := server.Client().Get(server.URL)
-		if err != nil {
-			t.Error(err)
-			return nil
-		}
-		defer res.Body.Close()
-		parser := expfmt.NewTextParser(model.UTF8Validation)
-		families, err := parser.TextToMetricFamilies(res.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		return families
-	}
+	return provider, scrapetest.Serve(t, reg)
 }
 
-// series returns the values of a metric by its outcome, "" if it has none, and the
-// count if it is a histogram.
 func series(t *testing.T, f *dto.MetricFamily) map[string]float64 {
 	t.Helper()
-	values := map[string]float64{}
-	for _, m := range f.GetMetric() {
-		labels := map[string]string{}
-		for _, l := range m.GetLabel() {
-			labels[l.GetName()] = l.GetValue()
-		}
-		if labels["dispatcher_name"] != "mail" {
-			t.Errorf("%s has the labels %v, want dispatcher_name to be mail", f.GetName(), labels)
-		}
-		values[labels["dispatcher_outcome"]] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
-	}
-	return values
+	return scrapetest.Series(t, f, scrapetest.Labels{Name: "dispatcher_name", Outcome: "dispatcher_outcome"})
 }

@@ -53,7 +53,8 @@ type limitImage struct {
 	closed int64
 }
 
-// Image returns what waits, and goes on waiting. It takes some ten nanoseconds a job.
+// Image returns what waits, and goes on waiting. It takes from 0.1 us a job,
+// if they have few keys, to 1 us, if each has its own.
 func (s *Scheduler) Image(now int64) *Image {
 	im := &Image{
 		cfg: s.cfg, now: now, running: max(0, s.cfg.Workers-s.idle),
