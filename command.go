@@ -13,6 +13,7 @@ type command[T any] struct {
 func (d *Dispatcher[T]) command(do func(l *loop[T], now int64)) {
 	d.mu.Lock()
 	if !d.over {
+		d.plain.open = false
 		d.inbox.commands = append(d.inbox.commands, command[T]{d.submitted, do})
 	}
 	d.mu.Unlock()

@@ -113,11 +113,8 @@ func (d *Dispatcher[T]) WaitIdle(ctx context.Context) error {
 	}
 }
 
-// tellIdle tells those who wait for it that there is nothing to do.
+// tellIdle tells those who wait for it that there is nothing to do, when there is not.
 func (l *loop[T]) tellIdle() {
-	if len(l.idlers) == 0 || l.sched.Waiting() > 0 || len(l.coming) > 0 || l.busy > 0 {
-		return
-	}
 	for _, idle := range l.idlers {
 		close(idle)
 	}

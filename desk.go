@@ -7,78 +7,129 @@ import "sync"
 // are woken one by one, each by the one before if there is more to do: so as many
 // run as there is work for, and few where the jobs are quick.
 type desk[T any] struct {
-	signal func() // tells the loop that jobs are finished
+	signal     func()                  // tells the loop that jobs are finished
+	hire       func(*hand[T])          // starts a worker
+	startPlain func(*hand[T]) start[T] // takes a job from express
 
 	mu       sync.Mutex // guards what follows
 	news     sync.Cond  // for the workers
+	hands    []*hand[T]
 	starts   []start[T] // from first on
 	first    int
+	express  express[T]
 	waiting  int  // workers
-	waking   bool // one has been woken and has not been here yet: it wakes the next
+	waking   bool // one has been woken or hired and has not been here yet: it wakes the next
 	closed   bool // nothing more comes
 	finished []finished[T]
 }
 
-func (k *desk[T]) open(signal func()) {
-	k.signal = signal
-	k.news.L = &k.mu
+// hand is what a worker has in its hands.
+type hand[T any] struct {
+	plain bool        // the job has bypassed the scheduler; guarded by the desk
+	own   entry[T]    // that job
+	done  finished[T] // the job that it is done with, and has not said so
+	hired bool        // it has not been to the desk
 }
 
-// lay hands jobs to the workers, of which there are enough.
-func (k *desk[T]) lay(starts []start[T]) {
+func (k *desk[T]) open(d *Dispatcher[T]) {
+	k.news.L = &k.mu
+	k.signal = d.signal
+	k.startPlain = d.startPlain
+	d.plain.open = d.mayExpress()
+	k.express.open, k.express.most = d.plain.open, d.cfg.Workers
+}
+
+// lay hands jobs to the workers, of which there are to be so many.
+func (k *desk[T]) lay(starts []start[T], workers int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.starts = append(k.starts, starts...)
 	k.wakeOne()
+	for len(k.hands) < workers {
+		k.hireOne()
+	}
+}
+
+func (k *desk[T]) hireOne() {
+	h := &hand[T]{hired: true}
+	k.hands = append(k.hands, h)
+	k.hire(h)
 }
 
 // wakeOne requires that mu is held.
 func (k *desk[T]) wakeOne() {
-	if k.waiting > 0 && !k.waking && k.first < len(k.starts) {
+	more := k.express.ready()
+	if k.waking || !more && k.first == len(k.starts) {
+		return
+	}
+	if k.waiting > 0 {
 		k.waking = true
 		k.news.Signal()
+	} else if more && len(k.hands) < k.express.most {
+		k.waking = true
+		k.hireOne()
 	}
 }
 
 // next lays the job there that a worker is done with, if any, and returns the next
 // one for it, or false if there will be none. It waits for it.
-func (k *desk[T]) next(done *finished[T]) (s start[T], ok bool) {
+func (k *desk[T]) next(h *hand[T]) (s start[T], ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if done.entry != nil {
-		k.finished = append(k.finished, *done)
-		*done = finished[T]{}
-		k.signal()
+	if h.done.entry != nil {
+		k.layBack(h)
 	}
-	return k.pick()
+	if h.hired {
+		h.hired, k.waking = false, false
+	}
+	return k.pick(h)
 }
 
 // pick requires that mu is held.
-func (k *desk[T]) pick() (s start[T], ok bool) {
-	for k.first == len(k.starts) {
-		if k.closed {
+func (k *desk[T]) pick(h *hand[T]) (s start[T], ok bool) {
+	for {
+		switch {
+		case k.first < len(k.starts):
+			s = k.starts[k.first]
+			k.starts[k.first] = start[T]{}
+			if k.first++; k.first == len(k.starts) {
+				k.starts, k.first = k.starts[:0], 0
+			}
+		case k.express.ready():
+			s = k.startPlain(h)
+		case k.closed:
 			return s, false
+		default:
+			k.waiting++
+			k.news.Wait()
+			k.waiting--
+			k.waking = false
+			continue
 		}
-		k.waiting++
-		k.news.Wait()
-		k.waiting--
-		k.waking = false
+		k.wakeOne()
+		return s, true
 	}
-	s = k.starts[k.first]
-	k.starts[k.first] = start[T]{}
-	if k.first++; k.first == len(k.starts) {
-		k.starts, k.first = k.starts[:0], 0
+}
+
+// layBack requires that mu is held.
+func (k *desk[T]) layBack(h *hand[T]) {
+	f := h.done
+	h.done = finished[T]{}
+	if h.plain && !k.express.end(h, &f) {
+		if k.express.over() {
+			k.signal()
+		}
+		return
 	}
-	k.wakeOne()
-	return s, true
+	k.finished = append(k.finished, f)
+	k.signal()
 }
 
 // giveBack lays a job there whose worker ends.
-func (k *desk[T]) giveBack(done *finished[T]) {
+func (k *desk[T]) giveBack(h *hand[T]) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.finished = append(k.finished, *done)
-	k.signal()
+	k.layBack(h)
 }
 
 // collect takes the jobs that workers are done with, for empty memory.

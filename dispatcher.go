@@ -50,6 +50,7 @@ type Dispatcher[T any] struct {
 	replaced  uint64     // payloads that took the place of others
 	ids       map[string]*entry[T]
 	inbox     inbox[T]
+	plain     intake[T]
 }
 
 // New returns a dispatcher whose limits are kept by b and whose jobs are done by
@@ -77,7 +78,7 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 		room:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 	}
-	d.desk.open(d.signal)
+	d.desk.open(d)
 	return d, nil
 }
 
@@ -92,7 +93,7 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 // ctx; or it is a [*PanicError] if Config.Limits panicked, or says that ctx is
 // nil. A job may be submitted before Run is called.
 func (d *Dispatcher[T]) Submit(ctx context.Context, key string, payload T) error {
-	_, err := d.submit(ctx, submission[T]{key: key}, &entry[T]{payload: payload})
+	_, err := d.submit(ctx, &Job[T]{Key: key, Payload: payload}, nil)
 	return err
 }
 
@@ -111,40 +112,60 @@ func (d *Dispatcher[T]) submitJob(ctx context.Context, job Job[T], h *Handle[T])
 	if err := job.Options.validate(); err != nil {
 		return nil, err
 	}
-	e := &entry[T]{payload: job.Payload}
-	if job.Options != nil || h != nil {
-		e.extra = &extra[T]{options: job.Options, handle: h, tracked: h != nil || job.Options != nil && job.Options.ID != ""}
-		if h != nil {
-			h.entry = e
-		}
-	}
-	return d.submit(ctx, submission[T]{key: job.Key, limits: job.Limits, priority: job.Priority}, e)
+	return d.submit(ctx, &job, h)
 }
 
-// submit submits e, and returns it, or the job that it became one with.
-func (d *Dispatcher[T]) submit(ctx context.Context, s submission[T], e *entry[T]) (*entry[T], error) {
+// submit submits a job, and returns its entry, or that of the job which it became one
+// with; nil for a plain job.
+func (d *Dispatcher[T]) submit(ctx context.Context, job *Job[T], h *Handle[T]) (*entry[T], error) {
 	if ctx == nil {
 		return nil, errors.New("dispatcher: submit: nil context")
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("dispatcher: submit: %w", err)
 	}
-	var err error
-	if s.limits, err = d.limitsOf(s.key, e.payload, s.limits); err != nil {
+	limits, err := d.limitsOf(job.Key, job.Payload, job.Limits)
+	if err != nil {
 		return nil, fmt.Errorf("dispatcher: submit: %w", err)
 	}
-	s.entry = e
-	e.submitted = d.now()
-	if ctx != context.Background() {
-		e.more().ctx = ctx
+	if ctx == context.Background() {
+		ctx = nil // it has no values
 	}
-	if e, err = d.accept(s); err != nil {
-		return nil, err
+	plain := d.isPlain(job, limits, h)
+	var e *entry[T]
+	for {
+		accepted, err := false, error(nil)
+		if plain {
+			accepted, err = d.acceptPlain(job.Key, plainJob[T]{ctx, d.now(), job.Payload})
+		}
+		if !accepted && err == nil {
+			if e == nil {
+				e = d.newEntry(ctx, job, h)
+			}
+			e, err = d.accept(submission[T]{entry: e, key: job.Key, limits: limits, priority: job.Priority})
+		}
+		if err == nil || !errors.Is(err, ErrFull) || !d.makeRoom() {
+			return e, err
+		}
 	}
-	d.signal()
-	return e, nil
 }
 
+// newEntry returns the entry of a job that is not plain.
+func (d *Dispatcher[T]) newEntry(ctx context.Context, job *Job[T], h *Handle[T]) *entry[T] {
+	e := &entry[T]{submitted: d.now(), payload: job.Payload}
+	if job.Options != nil || h != nil {
+		e.extra = &extra[T]{options: job.Options, handle: h, tracked: h != nil || job.Options != nil && job.Options.ID != ""}
+		if h != nil {
+			h.entry = e
+		}
+	}
+	if ctx != nil {
+		e.more().ctx = ctx
+	}
+	return e
+}
+
+// accept returns the entry that the job has become one with.
 func (d *Dispatcher[T]) accept(s submission[T]) (*entry[T], error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -157,16 +178,26 @@ func (d *Dispatcher[T]) accept(s submission[T]) (*entry[T], error) {
 			return waits, err
 		}
 	}
-	if d.waiting.Add(1) > int64(d.cfg.Capacity) {
-		d.waiting.Add(-1)
-		return nil, &FullError{Capacity: d.cfg.Capacity}
+	if err := d.enter(); err != nil {
+		return nil, err
 	}
 	if hasID {
 		d.claimID(s.entry)
 	}
+	d.plain.open = false
 	d.submitted++
 	d.inbox.submitted.add(s)
+	d.signal()
 	return s.entry, nil
+}
+
+// enter counts a job that is to wait, if there is room.
+func (d *Dispatcher[T]) enter() error {
+	if d.waiting.Add(1) > int64(d.cfg.Capacity) {
+		d.waiting.Add(-1)
+		return &FullError{Capacity: d.cfg.Capacity}
+	}
+	return nil
 }
 
 // Defer closes a key for a time from now: no job of the key starts before, and
@@ -189,6 +220,7 @@ func (d *Dispatcher[T]) heed(key string, until int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.over {
+		d.plain.open = false
 		d.inbox.deferred = append(d.inbox.deferred, deferral{key, until})
 	}
 }
@@ -230,7 +262,7 @@ func (d *Dispatcher[T]) Run(ctx context.Context) error {
 // finish is called when Run returns.
 func (d *Dispatcher[T]) finish() {
 	d.mu.Lock()
-	d.over, d.inbox = true, inbox[T]{}
+	d.over, d.inbox, d.plain = true, inbox[T]{}, intake[T]{}
 	d.mu.Unlock()
 	close(d.done)
 }
@@ -261,11 +293,8 @@ func (d *Dispatcher[T]) Shutdown(ctx context.Context) error {
 			return nil // both have ended: select picks either
 		default:
 		}
-		return &ShutdownError{
-			Waiting: int(d.waiting.Load()),
-			Running: int(d.running.Load()),
-			Err:     context.Cause(ctx),
-		}
+		waiting, running, _ := d.present()
+		return &ShutdownError{Waiting: waiting, Running: running, Err: context.Cause(ctx)}
 	}
 }
 

@@ -95,10 +95,13 @@ type start[T any] struct {
 
 // finished is a job that a worker is done with.
 type finished[T any] struct {
-	entry *entry[T]
-	fate  fate
-	until int64 // if it runs again, when; if withdrawn, its slot
-	late  int64 // how late it started, -1 if nobody knows
+	entry     *entry[T]
+	fate      fate
+	plain     bool  // it has bypassed the scheduler
+	succeeded bool  // and is to be counted
+	rested    bool  // Dispatcher.running does not count it
+	until     int64 // if it runs again, when; if withdrawn, its slot
+	late      int64 // how late it started, -1 if nobody knows
 }
 
 // fate is what becomes of a job that a worker is done with.

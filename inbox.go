@@ -2,7 +2,7 @@ package dispatcher
 
 // inbox is the news for the goroutine that schedules.
 type inbox[T any] struct {
-	submitted blocks[T]
+	submitted blocks[submission[T]]
 	deferred  []deferral
 	answered  []*batch[T]
 	commands  []command[T]
@@ -15,10 +15,10 @@ type deferral struct {
 
 // blocks is submitted jobs, in blocks of blockSize: a queue that grows to
 // millions copies nothing, and is taken in bit by bit.
-type blocks[T any] struct {
-	full  [][]submission[T]
-	last  []submission[T]   // being filled
-	spare [][]submission[T] // empty ones
+type blocks[E any] struct {
+	full  [][]E
+	last  []E   // being filled
+	spare [][]E // empty ones
 }
 
 const (
@@ -30,7 +30,7 @@ const (
 	spareBlocks = 32
 )
 
-func (b *blocks[T]) add(s submission[T]) {
+func (b *blocks[E]) add(e E) {
 	if len(b.last) == cap(b.last) {
 		if len(b.last) > 0 {
 			b.full = append(b.full, b.last)
@@ -39,14 +39,25 @@ func (b *blocks[T]) add(s submission[T]) {
 			b.last, b.spare[n-1] = b.spare[n-1], nil
 			b.spare = b.spare[:n-1]
 		} else {
-			b.last = make([]submission[T], 0, blockSize)
+			b.last = make([]E, 0, blockSize)
 		}
 	}
-	b.last = append(b.last, s)
+	b.last = append(b.last, e)
+}
+
+// drain appends the blocks that are not empty to others, and is empty then.
+func (b *blocks[E]) drain(others [][]E) [][]E {
+	others = append(others, b.full...)
+	if len(b.last) > 0 {
+		others = append(others, b.last)
+	}
+	clear(b.full)
+	b.full, b.last = empty(b.full), nil
+	return others
 }
 
 // recycle takes back a block whose jobs have been taken in.
-func (b *blocks[T]) recycle(block []submission[T]) {
+func (b *blocks[E]) recycle(block []E) {
 	clear(block) // it holds on to no job, even if something holds on to it
 	if len(b.spare) < spareBlocks {
 		b.spare = append(b.spare, block[:0])
@@ -66,11 +77,18 @@ func (d *Dispatcher[T]) signal() {
 
 // take swaps the inbox for an empty one, and says whether it was the last that
 // can hold submitted jobs. If closing, it is.
-func (d *Dispatcher[T]) take(empty inbox[T], closing bool) (in inbox[T], closed bool) {
-	d.told.Store(false) // what comes from here on is news again
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.closed = d.closed || closing
-	in, d.inbox = d.inbox, empty
-	return in, d.closed
+func (l *loop[T]) take(empty inbox[T], closing bool) (in inbox[T], closed bool) {
+	l.told.Store(false) // what comes from here on is news again
+	if l.express {
+		l.desk.mu.Lock()
+		defer l.desk.mu.Unlock()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = l.closed || closing
+	if l.express {
+		l.seeToExpress(closing)
+	}
+	in, l.inbox = l.inbox, empty
+	return in, l.closed
 }

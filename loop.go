@@ -30,13 +30,16 @@ type loop[T any] struct {
 	paces    map[string]*pace                // of limits that have been refused
 	paceAt   int64                           // when one of them is to be looked at
 
+	express bool         // plain jobs bypass the scheduler: see express.go
+	passed  bool         // all of them have ended
+	left    plainJobs[T] // those that were on their way when that was over, before fresh
+
 	empty  inbox[T]          // memory for the next inbox
 	fresh  [][]submission[T] // submitted, and not yet with the scheduler
 	own    [1]Limit          // scratch of limits
 	done   []finished[T]     // scratch of takeIn
 	coming []start[T]        // jobs that have a slot in the future, by slot
-	busy   int               // jobs that workers have
-	hands  int               // workers
+	busy   int               // jobs that workers have, but for those that bypass the scheduler
 }
 
 func newLoop[T any](ctx context.Context, d *Dispatcher[T], group *errgroup.Group) *loop[T] {
@@ -45,7 +48,9 @@ func newLoop[T any](ctx context.Context, d *Dispatcher[T], group *errgroup.Group
 		ctx:        ctx,
 		group:      group,
 		paceAt:     math.MaxInt64,
+		express:    d.mayExpress(),
 	}
+	d.desk.hire = l.hire
 	l.asker = newAsker(l)
 	l.sched = schedule.New(schedule.Config{
 		Workers: d.cfg.Workers,
@@ -69,12 +74,15 @@ func (l *loop[T]) run() error {
 		closed := l.takeIn()
 		l.decide()
 		l.handOver()
-		if len(l.fresh) > 0 {
+		if len(l.fresh) > 0 || !l.left.empty() {
 			continue
 		}
-		l.tellIdle()
-		if closed && l.sched.Waiting() == 0 && len(l.coming) == 0 && l.busy == 0 {
-			return nil
+		if l.idle() {
+			l.tellIdle()
+			if closed {
+				return nil
+			}
+			l.openExpress()
 		}
 		l.wait(wakeUp)
 	}
@@ -86,21 +94,16 @@ func (l *loop[T]) takeIn() (closed bool) {
 	in, closed := l.take(l.empty, false)
 	now := l.now()
 	l.commands = append(l.commands, in.commands...)
-	l.fresh = append(l.fresh, in.submitted.full...)
-	if len(in.submitted.last) > 0 {
-		l.fresh = append(l.fresh, in.submitted.last)
-	}
-	if len(l.fresh) > 0 {
+	l.fresh = in.submitted.drain(l.fresh)
+	if !l.left.empty() {
+		l.admitLeft(now)
+	} else if len(l.fresh) > 0 {
 		block := l.fresh[0]
 		if l.fresh = l.fresh[1:]; len(l.fresh) == 0 {
 			l.fresh = nil // an empty slice would hold all the memory
 		}
 		for i := range block {
-			if len(l.commands) > 0 {
-				l.obey(now)
-			}
-			l.submit(now, &block[i])
-			l.taken++
+			l.admit(now, &block[i])
 		}
 		in.submitted.recycle(block)
 	}
@@ -120,6 +123,20 @@ func (l *loop[T]) takeIn() (closed bool) {
 	l.creep(now)
 	l.empty = in.reset()
 	return closed
+}
+
+// idle reports whether there is nothing to do.
+func (l *loop[T]) idle() bool {
+	return l.sched.Waiting() == 0 && len(l.coming) == 0 && l.busy == 0 && (!l.express || l.passed)
+}
+
+// admit passes a submitted job on to the scheduler.
+func (l *loop[T]) admit(now int64, s *submission[T]) {
+	if len(l.commands) > 0 {
+		l.obey(now)
+	}
+	l.submit(now, s)
+	l.taken++
 }
 
 func (l *loop[T]) submit(now int64, s *submission[T]) {
@@ -171,6 +188,9 @@ func (l *loop[T]) ruled(limits []Limit) []Limit {
 func (l *loop[T]) finished(now int64, f *finished[T]) {
 	l.busy--
 	e := f.entry
+	if f.plain {
+		l.sched.Rejoin(&e.sched)
+	}
 	if f.fate == fateEnded {
 		e.at(stageNew)
 		l.sched.Finished(now, &e.sched, false)
@@ -258,26 +278,23 @@ func (l *loop[T]) handOver() {
 	for i := range n {
 		l.coming[i].entry.at(stageWorking)
 	}
-	l.desk.lay(l.coming[:n])
+	l.desk.lay(l.coming[:n], l.busy)
 	l.coming = slices.Delete(l.coming, 0, n)
-	for ; l.hands < l.busy; l.hands++ {
-		l.hire()
-	}
 }
 
 // hire starts a worker, which ends when the desk is closed. One that a handler or
 // OnDone ends with runtime.Goexit is replaced.
-func (l *loop[T]) hire() {
+func (l *loop[T]) hire(h *hand[T]) {
 	l.workers.Add(1)
 	l.group.Go(func() error {
 		returned := false
 		defer func() {
 			l.workers.Add(-1)
 			if !returned {
-				l.hire()
+				l.hire(h)
 			}
 		}()
-		l.work(l.ctx)
+		l.work(l.ctx, h)
 		returned = true
 		return nil
 	})
@@ -323,7 +340,10 @@ func (l *loop[T]) stop() error {
 	l.fresh = nil
 	for {
 		in, _ := l.take(inbox[T]{}, true)
-		l.dropFresh(append(in.submitted.full, in.submitted.last), why)
+		for !l.left.empty() {
+			l.dropFresh([][]submission[T]{l.left.submissions()}, why)
+		}
+		l.dropFresh(in.submitted.drain(nil), why)
 		done := l.desk.collect(nil)
 		observeLateness(&l.lateness, done)
 		for _, f := range done {
@@ -408,7 +428,7 @@ func (l *loop[T]) apart(f func()) {
 // reset returns an empty inbox in the memory of this one, if it is not much.
 func (in inbox[T]) reset() inbox[T] {
 	return inbox[T]{
-		submitted: blocks[T]{spare: in.submitted.spare},
+		submitted: blocks[submission[T]]{spare: in.submitted.spare},
 		deferred:  empty(in.deferred),
 		answered:  empty(in.answered),
 		commands:  empty(in.commands),

@@ -110,6 +110,7 @@ func TestTrap12ShorterNeverShortens(t *testing.T) {
 			}
 			switch j.Payload {
 			case "long":
+				time.Sleep(time.Second / 2) // so that the other has started
 				return dispatcher.RetryAfter(20 * time.Second)
 			case "short":
 				time.Sleep(time.Second)
@@ -127,9 +128,9 @@ func TestTrap12ShorterNeverShortens(t *testing.T) {
 		}
 		s.submit("a", "later")
 		s.drain()
-		s.wantNear("long", 0, 20*time.Second)
-		s.wantNear("short", 0, 20*time.Second)
-		s.wantNear("later", 20*time.Second)
+		s.wantNear("long", 0, 20500*time.Millisecond)
+		s.wantNear("short", 0, 20500*time.Millisecond)
+		s.wantNear("later", 20500*time.Millisecond)
 	})
 }
 

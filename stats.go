@@ -62,14 +62,15 @@ func (d *Dispatcher[T]) Stats() Stats {
 	d.mu.Lock()
 	submitted, replaced := d.submitted, d.replaced
 	d.mu.Unlock()
+	waiting, running, succeeded := d.present()
 	return Stats{
-		Waiting:   int(d.waiting.Load()),
-		Running:   int(d.running.Load()),
+		Waiting:   waiting,
+		Running:   running,
 		Workers:   int(d.workers.Load()),
 		Submitted: submitted,
 		Replaced:  replaced,
 		Retried:   d.counts.retried.Load(),
-		Succeeded: d.counts.succeeded.Load(),
+		Succeeded: d.counts.succeeded.Load() + succeeded,
 		Failed:    d.counts.failed.Load(),
 		Panicked:  d.counts.panicked.Load(),
 		Dropped:   d.counts.dropped.Load(),

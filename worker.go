@@ -12,43 +12,45 @@ import (
 )
 
 // work does jobs until there are no more. ctx is that of Run.
-func (d *Dispatcher[T]) work(ctx context.Context) {
-	var done finished[T] // the job that it is done with, and has not said so
+func (d *Dispatcher[T]) work(ctx context.Context, h *hand[T]) {
 	defer func() {
-		if done.entry != nil { // a handler or OnDone ends the goroutine
-			d.desk.giveBack(&done)
+		if h.done.entry != nil { // a handler or OnDone ends the goroutine
+			d.desk.giveBack(h)
 		}
 	}()
 	for {
-		s, ok := d.desk.next(&done)
+		s, ok := d.desk.next(h)
 		if !ok {
 			return
 		}
 		if ctx.Err() != nil {
-			d.unstarted(ctx, s, &done, Dropped, stopped(ctx))
+			d.unstarted(ctx, s, h, Dropped, stopped(ctx))
 		} else {
-			d.do(ctx, s, &done)
+			d.do(ctx, s, h)
 		}
 	}
 }
 
 // unstarted ends a job whose slot has come, and which is not to start after all.
-func (d *Dispatcher[T]) unstarted(ctx context.Context, s start[T], done *finished[T], o Outcome, why error) {
-	words, cancel := lastWords(ctx)
-	defer cancel()
-	d.giveBack(words, s.entry.sched.Limits(), s.stamp)
-	*done = finished[T]{entry: s.entry, fate: fateWithdrawn, until: s.slot, late: unknown}
-	d.running.Add(-1)
+func (d *Dispatcher[T]) unstarted(ctx context.Context, s start[T], h *hand[T], o Outcome, why error) {
+	h.done = finished[T]{entry: s.entry, until: s.slot, late: unknown}
+	if !h.plain {
+		words, cancel := lastWords(ctx)
+		defer cancel()
+		d.giveBack(words, s.entry.sched.Limits(), s.stamp)
+		h.done.fate = fateWithdrawn
+	}
+	d.rest(h)
 	d.end(s.entry, &Result[T]{Job: d.lastOf(s.entry), Outcome: o, Err: why})
 }
 
 // do runs one job and reports on it, whatever its handler does.
-func (d *Dispatcher[T]) do(ctx context.Context, s start[T], done *finished[T]) {
+func (d *Dispatcher[T]) do(ctx context.Context, s start[T], h *hand[T]) {
 	e := s.entry
 	a := attempt[T]{ctx: ctx, late: unknown}
 	if e.extra != nil {
 		if a.ctx, a.stop = d.begin(ctx, e); a.stop == nil {
-			d.unstarted(ctx, s, done, Canceled, ErrCanceled)
+			d.unstarted(ctx, s, h, Canceled, ErrCanceled)
 			return
 		}
 	}
@@ -57,9 +59,13 @@ func (d *Dispatcher[T]) do(ctx context.Context, s start[T], done *finished[T]) {
 	a.job.slot = s.slot
 	if d.cfg.calledAtEnd() || e.sched.Timed() {
 		now := d.now()
+		if h.plain {
+			// It waited for its worker alone, and is not late.
+			e.sched.Slot, a.job.slot = now, now
+		}
 		a.started, a.late = now, max(0, now-e.sched.Slot)
 	}
-	defer d.conclude(ctx, e, &a, done)
+	defer d.conclude(ctx, e, &a, h)
 	if d.cfg.Observer != nil {
 		d.tellStarted(a.ctx, a.job)
 	}
@@ -86,6 +92,12 @@ type attempt[T any] struct {
 // unknown is how late a job was if nobody has looked.
 const unknown = -1
 
+// rest notes that a worker's job does not run any more.
+func (d *Dispatcher[T]) rest(h *hand[T]) {
+	d.running.Add(-1)
+	h.done.rested = true
+}
+
 // retryOf returns the policy for a job.
 func (d *Dispatcher[T]) retryOf(e *entry[T]) *Retry {
 	if o := e.options(); o != nil && o.Retry != nil {
@@ -95,7 +107,7 @@ func (d *Dispatcher[T]) retryOf(e *entry[T]) *Retry {
 }
 
 // conclude is deferred by do.
-func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T], done *finished[T]) {
+func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T], h *hand[T]) {
 	outcome := Succeeded
 	if !a.returned {
 		outcome = Panicked
@@ -107,7 +119,7 @@ func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T]
 	} else if a.err != nil {
 		outcome = Failed
 	}
-	done.entry, done.late = e, a.late
+	h.done.entry, h.done.late = e, a.late
 	if a.stop != nil {
 		if canceled := d.cease(e, a.verdict.fate != fateEnded); canceled && outcome == Failed {
 			outcome, a.verdict.fate = Canceled, fateEnded
@@ -116,14 +128,18 @@ func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T]
 		a.stop()
 	}
 	if a.returned && a.verdict.fate != fateEnded {
-		d.again(ctx, e, a, done)
+		d.again(ctx, e, a, h)
 		return
 	}
-	d.running.Add(-1)
 	if outcome == Succeeded && e.extra == nil && !d.cfg.calledAtEnd() {
-		d.counts.succeeded.Add(1) // what end would do
+		// What follows, for most jobs.
+		if h.done.succeeded = h.plain; !h.plain {
+			d.running.Add(-1)
+			d.counts.succeeded.Add(1)
+		}
 		return
 	}
+	d.rest(h)
 	r := &Result[T]{Job: a.job, Outcome: outcome, Err: a.err}
 	if a.late != unknown {
 		r.Started = d.epoch.Add(time.Duration(a.started))
@@ -133,14 +149,15 @@ func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T]
 }
 
 // again sends a job back to run again.
-func (d *Dispatcher[T]) again(ctx context.Context, e *entry[T], a *attempt[T], done *finished[T]) {
+func (d *Dispatcher[T]) again(ctx context.Context, e *entry[T], a *attempt[T], h *hand[T]) {
+	done := &h.done
 	x, v := e.more(), &a.verdict
 	x.attempt = a.job.attempt
 	if v.fails {
 		x.failures++
 	}
 	d.waiting.Add(1)
-	d.running.Add(-1)
+	d.rest(h)
 	delay := min(v.delay, backend.Unlimited)
 	done.fate = v.fate
 	if v.after != nil {

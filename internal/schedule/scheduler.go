@@ -20,13 +20,14 @@ type Config struct {
 // instant now at which it happened, in nanoseconds, zero or later and never
 // going back. It is not safe for concurrent use.
 type Scheduler struct {
-	cfg     Config
-	tau     int64 // the clock of the decisions: from now to now + Horizon
-	filling bool  // a job was taken: others up to the horizon go with it
-	decided int64 // tau at the latest decision, or now
-	idle    int   // workers that are free
-	seq     uint64
-	jobs    int // waiting jobs, those that ask included
+	cfg      Config
+	tau      int64 // the clock of the decisions: from now to now + Horizon
+	filling  bool  // a job was taken: others up to the horizon go with it
+	decided  int64 // tau at the latest decision, or now
+	idle     int   // workers that are free
+	seq      uint64
+	bypassed uint64 // seq before the jobs that bypassed the scheduler last
+	jobs     int    // waiting jobs, those that ask included
 
 	lanes   map[string]*lane // the first lane of each key
 	limits  map[string]*limit

@@ -1,0 +1,47 @@
+package schedule
+
+// Quiet reports whether the scheduler has nothing to decide: no job waits, and nothing
+// keeps one that has no limits from starting. Then, until Submit is called again, such
+// jobs of one key at a time may bypass it: they start in the order of their submission,
+// each on a worker of its own.
+func (s *Scheduler) Quiet(now int64) bool {
+	return s.jobs == 0 && !s.paused && len(s.pauses) == 0 && s.deferred <= now
+}
+
+// Line is the key of jobs that bypass the scheduler.
+type Line struct{ lane lane }
+
+// NewLine returns the line of a key.
+func NewLine(key string) *Line { return &Line{lane{key: key}} }
+
+// Key returns the key of the line.
+func (l *Line) Key() string { return l.lane.key }
+
+// Start makes j, which is of this key, the nth job, from 1, that has bypassed the
+// scheduler since it was quiet.
+func (l *Line) Start(j *Job, nth uint64) {
+	j.lane = &l.lane
+	j.seq = nth * seqStep
+}
+
+// Bypassed tells the scheduler, before anything else, how many jobs have bypassed it
+// since it was quiet, and the keys of those of them that still have workers. When such a
+// job is over, Rejoin comes before Finished or Later.
+func (s *Scheduler) Bypassed(n uint64, running []string) {
+	s.bypassed = s.seq
+	s.seq += n * seqStep
+	for _, key := range running {
+		s.find(key, 0).running++
+		s.idle--
+	}
+}
+
+// Rejoin makes a job that has bypassed the scheduler and still has a worker like one
+// that has not. What is submitted later comes after it.
+func (s *Scheduler) Rejoin(j *Job) {
+	j.lane = s.find(j.lane.key, 0)
+	j.seq += s.bypassed
+}
+
+// Workers returns Config.Workers.
+func (s *Scheduler) Workers() int { return s.cfg.Workers }
