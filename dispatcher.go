@@ -143,6 +143,9 @@ func (d *Dispatcher[T]) submit(ctx context.Context, job *Job[T], h *Handle[T]) (
 				e = d.newEntry(ctx, job, h)
 			}
 			e, err = d.accept(submission[T]{entry: e, key: job.Key, limits: limits, priority: job.Priority})
+			if err == nil {
+				d.signal()
+			}
 		}
 		if err == nil || !errors.Is(err, ErrFull) || !d.makeRoom() {
 			return e, err
@@ -187,7 +190,6 @@ func (d *Dispatcher[T]) accept(s submission[T]) (*entry[T], error) {
 	d.plain.open = false
 	d.submitted++
 	d.inbox.submitted.add(s)
-	d.signal()
 	return s.entry, nil
 }
 

@@ -128,24 +128,26 @@ func (d *Dispatcher[T]) lastOf(e *entry[T]) Job[T] {
 }
 
 // jobOf returns a job that is with the scheduler as its user sees it.
-func (d *Dispatcher[T]) jobOf(e *entry[T]) Job[T] {
-	if e.hasID() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-	}
-	j := Job[T]{
-		Key:       e.sched.Key(),
-		Payload:   e.payload,
-		Limits:    e.sched.Limits(),
-		Priority:  e.sched.Priority(),
-		epoch:     d.epoch,
-		submitted: e.submitted,
-		slot:      noSlot,
-	}
-	if e.extra != nil {
-		j.attempt, j.failures, j.Options = e.extra.attempt, e.extra.failures, e.extra.options
-	}
+func (d *Dispatcher[T]) jobOf(e *entry[T]) (j Job[T]) {
+	d.describe(e, &j)
 	return j
+}
+
+// describe is jobOf for a job that is zero.
+func (d *Dispatcher[T]) describe(e *entry[T], j *Job[T]) {
+	if x := e.extra; x != nil {
+		if e.hasID() {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+		}
+		j.attempt, j.failures, j.Options = x.attempt, x.failures, x.options
+	}
+	j.Key = e.sched.Key()
+	j.Payload = e.payload
+	j.Limits = e.sched.Limits()
+	j.Priority = e.sched.Priority()
+	j.epoch = d.epoch
+	j.submitted, j.slot = e.submitted, noSlot
 }
 
 // handlerContext ends when Run's does, and has the values of the context that

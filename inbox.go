@@ -92,3 +92,21 @@ func (l *loop[T]) take(empty inbox[T], closing bool) (in inbox[T], closed bool) 
 	in, l.inbox = l.inbox, empty
 	return in, l.closed
 }
+
+// reset returns an empty inbox in the memory of this one, if it is not much.
+func (in inbox[T]) reset() inbox[T] {
+	return inbox[T]{
+		submitted: blocks[submission[T]]{spare: in.submitted.spare},
+		deferred:  empty(in.deferred),
+		answered:  empty(in.answered),
+		commands:  empty(in.commands),
+	}
+}
+
+func empty[E any](s []E) []E {
+	if cap(s) > 16*blockSize {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}

@@ -60,7 +60,8 @@ func (j Job[T]) Failures() int { return j.failures }
 func (j Job[T]) Submitted() time.Time { return j.at(j.submitted) }
 
 // Slot returns the instant from which the job was allowed to start: never later
-// than the start of its handler. It is zero if the job did not get one.
+// than the start of its handler. It is zero if the job did not get one. That of a job
+// without limits may be as early as its submission, though it waited for a worker.
 func (j Job[T]) Slot() time.Time { return j.at(j.slot) }
 
 func (j *Job[T]) at(instant int64) time.Time {

@@ -19,8 +19,8 @@ type Stats struct {
 	// Submitted, but for what happens while Stats looks.
 	Succeeded, Failed, Panicked, Dropped, Expired, Canceled uint64
 
-	// Lateness is how long after their slots the jobs were started that have limits,
-	// or all if Config.OnDone or Config.Observer is set.
+	// Lateness is how long after their slots the jobs were started that have limits
+	// or dates: others have nothing to be on time for.
 	Lateness Histogram
 
 	// Away is nil while the backend answers. While it fails, jobs that have

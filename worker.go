@@ -47,23 +47,25 @@ func (d *Dispatcher[T]) unstarted(ctx context.Context, s start[T], h *hand[T], o
 // do runs one job and reports on it, whatever its handler does.
 func (d *Dispatcher[T]) do(ctx context.Context, s start[T], h *hand[T]) {
 	e := s.entry
-	a := attempt[T]{ctx: ctx, late: unknown}
+	a := attempt[T]{ctx: ctx, started: unknown, late: unknown}
 	if e.extra != nil {
 		if a.ctx, a.stop = d.begin(ctx, e); a.stop == nil {
 			d.unstarted(ctx, s, h, Canceled, ErrCanceled)
 			return
 		}
 	}
-	a.job = d.jobOf(e)
+	d.describe(e, &a.job)
 	a.job.attempt++
 	a.job.slot = s.slot
-	if d.cfg.calledAtEnd() || e.sched.Timed() {
+	if timed := e.sched.Timed(); timed || d.cfg.calledAtEnd() {
 		now := d.now()
-		if h.plain {
-			// It waited for its worker alone, and is not late.
-			e.sched.Slot, a.job.slot = now, now
+		a.started = now
+		if timed {
+			a.late = max(0, now-e.sched.Slot)
 		}
-		a.started, a.late = now, max(0, now-e.sched.Slot)
+		if h.plain {
+			a.job.slot = now // it waited for its worker alone
+		}
 	}
 	defer d.conclude(ctx, e, &a, h)
 	if d.cfg.Observer != nil {
@@ -82,14 +84,14 @@ type attempt[T any] struct {
 	ctx      context.Context // of the handler
 	stop     func()          // ends that; nil for most
 	job      Job[T]
-	started  int64 // instant, if late is known
-	late     int64 // unknown if nobody asks
+	started  int64 // instant; unknown if nobody asks
+	late     int64 // after its slot; unknown without limits or dates
 	returned bool  // the handler did
 	err      error // what it returned
 	verdict  verdict
 }
 
-// unknown is how late a job was if nobody has looked.
+// unknown is when a job started, and how late, if nobody has looked.
 const unknown = -1
 
 // rest notes that a worker's job does not run any more.
@@ -141,7 +143,7 @@ func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T]
 	}
 	d.rest(h)
 	r := &Result[T]{Job: a.job, Outcome: outcome, Err: a.err}
-	if a.late != unknown {
+	if a.started != unknown {
 		r.Started = d.epoch.Add(time.Duration(a.started))
 		r.Ended = d.instant()
 	}

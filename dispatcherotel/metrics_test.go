@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,8 @@ func TestScrape(t *testing.T) {
 		t.Fatal(err)
 	}
 	began, goOn := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(goOn) })
+	defer letGo() // if it fails before
 	cfg := config{
 		Workers:  1,
 		Observer: observer,
@@ -116,7 +119,7 @@ func TestScrape(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.Cancel()
-	close(goOn)
+	letGo()
 	drain()
 	measured := map[string]map[string]float64{
 		"dispatcher_start_lateness_seconds": single(8),

@@ -25,9 +25,11 @@ import (
 // them runs and after the last.
 func TestScrape(t *testing.T) {
 	began, goOn := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(goOn) })
+	defer letGo() // if it fails before
 	cfg := dispatcher.Config[string]{
 		Workers: 1,
-		OnDone:  func(dispatcher.Result[string]) {}, // for the lateness of all
+		Params:  gcra.FreqLimitParams{Limit: 1000, Period: time.Second, Burst: 1000},
 		Retry:   dispatcher.Retry{MaxAttempts: 2, Initial: time.Millisecond},
 	}
 	d := run(t, memory.New(memory.Config{}), cfg, func(_ context.Context, job dispatcher.Job[string]) error {
@@ -85,7 +87,7 @@ func TestScrape(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.Cancel()
-	close(goOn)
+	letGo()
 	if err := d.Shutdown(ctx); err != nil {
 		t.Fatal(err)
 	}

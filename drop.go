@@ -1,0 +1,114 @@
+package dispatcher
+
+import (
+	"context"
+	"slices"
+
+	"github.com/freqlimit/dispatcher/internal/schedule"
+)
+
+// stop drops what has not started and waits for what runs.
+func (l *loop[T]) stop() error {
+	ctx, cancel := lastWords(l.ctx)
+	defer cancel()
+	// The latest first: a limit takes back only its last slot.
+	for _, s := range slices.Backward(l.coming) {
+		l.giveBack(ctx, l.sched.Request(&s.entry.sched, nil), s.stamp)
+	}
+	why := stopped(l.ctx)
+	for _, s := range l.coming {
+		l.drop(s.entry, l.lastOf(s.entry), Dropped, why)
+	}
+	l.coming = nil
+	l.sched.Abandon(func(j *schedule.Job) {
+		e := entryOf[T](j)
+		l.drop(e, l.lastOf(e), Dropped, why)
+	})
+	l.dropFresh(l.fresh, why)
+	l.fresh = nil
+	for {
+		in, _ := l.take(inbox[T]{}, true)
+		for !l.left.empty() {
+			l.dropFresh([][]submission[T]{l.left.submissions()}, why)
+		}
+		l.dropFresh(in.submitted.drain(nil), why)
+		done := l.desk.collect(nil)
+		observeLateness(&l.lateness, done)
+		for _, f := range done {
+			l.busy--
+			if f.fate != fateEnded && f.fate != fateWithdrawn {
+				l.drop(f.entry, l.lastOf(f.entry), Dropped, why)
+			}
+		}
+		for _, b := range in.answered {
+			l.asker.discard(b)
+		}
+		if l.busy == 0 && l.asker.flying == 0 {
+			return context.Cause(l.ctx)
+		}
+		<-l.wake
+	}
+}
+
+// dropFresh drops jobs that are not with the scheduler.
+func (l *loop[T]) dropFresh(fresh [][]submission[T], why error) {
+	for _, block := range fresh {
+		for i := range block {
+			s := &block[i]
+			l.drop(s.entry, l.jobBefore(s), Dropped, why)
+		}
+	}
+}
+
+// jobBefore is jobOf for a job that is not with the scheduler.
+func (l *loop[T]) jobBefore(s *submission[T]) Job[T] {
+	if s.entry.hasID() {
+		l.mu.Lock()
+		s.entry.extra.ended = true
+		l.freeID(s.entry)
+		l.mu.Unlock()
+	}
+	return Job[T]{
+		Key:       s.key,
+		Payload:   s.entry.payload,
+		Limits:    append([]Limit{}, l.limits(s)...),
+		Priority:  s.priority,
+		Options:   s.entry.options(),
+		epoch:     l.epoch,
+		submitted: s.entry.submitted,
+		slot:      noSlot,
+	}
+}
+
+// drop ends a job that waits without running it.
+func (l *loop[T]) drop(e *entry[T], j Job[T], o Outcome, why error) {
+	e.at(stageNew)
+	l.leave(1)
+	l.report(e, &Result[T]{Job: j, Outcome: o, Err: why})
+	if e.extra != nil {
+		// The scheduler or a handle may hold on to it for a while.
+		var none T
+		e.payload = none
+	}
+}
+
+// report ends a job that no worker has.
+func (l *loop[T]) report(e *entry[T], r *Result[T]) {
+	if !l.cfg.calledAtEnd() {
+		l.end(e, r)
+		return
+	}
+	l.apart(func() { l.end(e, r) })
+}
+
+// apart calls f, which calls back the user, in a goroutine of its own and waits
+// for it: it may end its goroutine with runtime.Goexit, and this one must go on.
+func (l *loop[T]) apart(f func()) {
+	ended := make(chan struct{})
+	l.group.Go(func() error {
+		defer close(ended)
+		f()
+		return nil
+	})
+	<-ended
+}
