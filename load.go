@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
+	"github.com/freqlimit/dispatcher/gcra"
 	"github.com/freqlimit/dispatcher/internal/schedule"
 )
 
@@ -94,4 +96,37 @@ func (d *Dispatcher[T]) Busiest(ctx context.Context, n int) (iter.Seq[KeyLoad], 
 		return cmp.Or(cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(a.Key, b.Key))
 	})
 	return slices.Values(busy[:max(0, min(n, len(busy)))]), nil
+}
+
+// Bottleneck is what a limit has cost.
+type Bottleneck struct {
+	Key    string
+	Params gcra.FreqLimitParams
+
+	// Lost is how long jobs have waited for the limit, of all that have got their slots:
+	// each from when it could have had one without limits, being submitted, the first of
+	// its key and past its NotBefore, to when the last of its limits opened, if that was
+	// this one. A raised limit gains that at most, for the next one to open binds then.
+	Lost time.Duration
+}
+
+// Bottlenecks returns the limits that have cost most time since Run was called, the one
+// with the most first, n at most; of those that cost the same, the first by name. Limits
+// that have cost nothing are left out, and where there are more than a thousand, those
+// that are not in use. For its cost and its error see [Dispatcher.Load].
+func (d *Dispatcher[T]) Bottlenecks(ctx context.Context, n int) (iter.Seq[Bottleneck], error) {
+	limits, err := ask(ctx, d, func(l *loop[T], _ int64) []Bottleneck {
+		var limits []Bottleneck
+		l.sched.Losses(func(key string, p gcra.FreqLimitParams, lost int64) {
+			limits = append(limits, Bottleneck{key, p, time.Duration(lost)})
+		})
+		return limits
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dispatcher: bottlenecks: %w", err)
+	}
+	slices.SortFunc(limits, func(a, b Bottleneck) int {
+		return cmp.Or(cmp.Compare(b.Lost, a.Lost), cmp.Compare(a.Key, b.Key))
+	})
+	return slices.Values(limits[:max(0, min(n, len(limits)))]), nil
 }

@@ -101,3 +101,46 @@ func TestBusiest(t *testing.T) {
 		}
 	})
 }
+
+// What a campaign has waited for is told by limit: the limit of the bot, of which all
+// wait, and those of the chats that got more messages than they may.
+func TestBottlenecks(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		bot := limit("bot", perSecond(10))
+		s := prepare(t, b, config{}, nil)
+		for i := range 20 {
+			key := named("chat", i)
+			s.submit(key, "first", bot, limit(key, perSecond(1)))
+		}
+		for range 2 {
+			s.submit("chat0", "more", bot, limit("chat0", every(5*time.Second)))
+		}
+		wantLost := func(n int, want ...dispatcher.Bottleneck) {
+			t.Helper()
+			got, err := s.Bottlenecks(context.Background(), n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			limits := slices.Collect(got)
+			if !slices.EqualFunc(limits, want, func(got, want dispatcher.Bottleneck) bool {
+				return got.Key == want.Key && got.Params.String() == want.Params.String() && (got.Lost-want.Lost).Abs() < 50*time.Millisecond
+			}) {
+				t.Errorf("Bottlenecks(%d) = %v, want %v", n, limits, want)
+			}
+		}
+		s.run()
+		wantLost(10)
+		time.Sleep(time.Minute)
+		// 0.1 + ... + 1.9 s for the bot; for the chat 5 s from its first slot, twice.
+		ofBot := dispatcher.Bottleneck{Key: "bot", Params: bot.Params, Lost: 19 * time.Second}
+		ofChat := dispatcher.Bottleneck{Key: "chat0", Params: every(5 * time.Second), Lost: 10 * time.Second}
+		wantLost(10, ofBot, ofChat)
+		wantLost(1, ofBot)
+		wantLost(0)
+		wantLost(-1)
+		s.drain()
+		if _, err := s.Bottlenecks(context.Background(), 1); !errors.Is(err, dispatcher.ErrClosed) {
+			t.Errorf("Bottlenecks() after Run = %v, want ErrClosed", err)
+		}
+	})
+}

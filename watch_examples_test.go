@@ -71,6 +71,31 @@ func ExampleDispatcher_Busiest() {
 	// chat 3: succeeded
 }
 
+// Three messages to one chat, which takes one in 200 ms: the second waits for that long
+// after the first, the third after the second.
+func ExampleDispatcher_Bottlenecks() {
+	d := newPool(nothing, dispatcher.Config[string]{Params: gcra.FreqLimitParams{Limit: 5, Period: time.Second}})
+	for range 3 {
+		mustSubmit(d, dispatcher.Job[string]{Key: "chat 7", Payload: "message"})
+	}
+	go d.Run(context.Background())
+	for d.Stats().Succeeded < 3 {
+		time.Sleep(time.Millisecond)
+	}
+	limits, err := d.Bottlenecks(context.Background(), 3)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for l := range limits {
+		fmt.Printf("%s (%v): %v lost\n", l.Key, l.Params, l.Lost.Round(10*time.Millisecond))
+	}
+	// Output:
+	// message: succeeded
+	// message: succeeded
+	// message: succeeded
+	// chat 7 (5/1s burst 1): 400ms lost
+}
+
 // One chat stops, the others go on.
 func ExampleDispatcher_PauseKey() {
 	d := newPool(nothing, dispatcher.Config[string]{Workers: 1})

@@ -28,7 +28,6 @@ func (l *Line) Start(j *Job, nth uint64) {
 // since it was quiet, and the keys of those of them that still have workers. When such a
 // job is over, Rejoin comes before Finished or Later.
 func (s *Scheduler) Bypassed(n uint64, running []string) {
-	s.bypassed = s.seq
 	s.seq += n * seqStep
 	for _, key := range running {
 		s.find(key, 0).running++
@@ -37,11 +36,9 @@ func (s *Scheduler) Bypassed(n uint64, running []string) {
 }
 
 // Rejoin makes a job that has bypassed the scheduler and still has a worker like one
-// that has not. What is submitted later comes after it.
-func (s *Scheduler) Rejoin(j *Job) {
-	j.lane = s.find(j.lane.key, 0)
-	j.seq += s.bypassed
-}
+// that has not. What is submitted later comes after it: its number among those that
+// bypassed is lower than any that Submit has given since, and what came before is gone.
+func (s *Scheduler) Rejoin(j *Job) { j.lane = s.find(j.lane.key, 0) }
 
 // Workers returns Config.Workers.
 func (s *Scheduler) Workers() int { return s.cfg.Workers }

@@ -174,6 +174,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 		s.start(now, l, slot)
 		return j, false
 	}
+	s.bind(l)
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()

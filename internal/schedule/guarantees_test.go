@@ -30,7 +30,7 @@ func (w *world) play(work workload) {
 			continue
 		}
 		j := work.work[e.job]
-		w.Submit(w.now, newJob(e.job), j.key, j.priority, j.limits)
+		setID(w.submitAt(j.priority, j.key, j.limits...), e.job)
 	}
 	w.run()
 	w.wantIdle()

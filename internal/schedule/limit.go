@@ -200,6 +200,9 @@ func (s *Scheduler) forget(now int64) {
 		lim.inDebts = false
 		if !lim.used() {
 			delete(s.limits, lim.key)
+			if len(s.lost) > muchMemory {
+				delete(s.lost, lim.key)
+			}
 		}
 	}
 	if s.peak > muchMemory && len(s.lanes) == 0 && len(s.limits) == 0 && len(s.dated) == 0 {

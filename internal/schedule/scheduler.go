@@ -20,14 +20,13 @@ type Config struct {
 // instant now at which it happened, in nanoseconds, zero or later and never
 // going back. It is not safe for concurrent use.
 type Scheduler struct {
-	cfg      Config
-	tau      int64 // the clock of the decisions: from now to now + Horizon
-	filling  bool  // a job was taken: others up to the horizon go with it
-	decided  int64 // tau at the latest decision, or now
-	idle     int   // workers that are free
-	seq      uint64
-	bypassed uint64 // seq before the jobs that bypassed the scheduler last
-	jobs     int    // waiting jobs, those that ask included
+	cfg     Config
+	tau     int64 // the clock of the decisions: from now to now + Horizon
+	filling bool  // a job was taken: others up to the horizon go with it
+	decided int64 // tau at the latest decision, or now
+	idle    int   // workers that are free
+	seq     uint64
+	jobs    int // waiting jobs, those that ask included
 
 	lanes   map[string]*lane // the first lane of each key
 	limits  map[string]*limit
@@ -43,6 +42,9 @@ type Scheduler struct {
 	expired   []*Job             // that Expired has not told
 	paused    bool
 	pauses    map[string]struct{} // keys
+
+	bound map[*Job]binding // of jobs that ask; nil until there are some
+	lost  map[string]loss  // the same
 
 	recent   *lane // the one that was looked for last, if it is still there
 	deferred int64 // until when the key is deferred that is for longest
@@ -118,6 +120,7 @@ func (s *Scheduler) promote(l *lane) {
 // at slot: the job starts at j.Slot, which is that or, if the backend did not
 // mind [Scheduler.NotBefore], later.
 func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
+	s.unbind(j)
 	l := j.lane
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
@@ -259,6 +262,7 @@ func (s *Scheduler) enterKey(now int64, key string, old *lane) {
 // charged since, or it was the first charge after a rest, what is left is not
 // exact; the backend's next answer puts it right.
 func (s *Scheduler) uncharge(l *lane) {
+	s.unbind(l.head)
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()

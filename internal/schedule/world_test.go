@@ -63,10 +63,13 @@ func newWorld(tb failer, cfg Config) *world {
 // task is a job as the tests submit it, with an id.
 type task struct {
 	Job
-	id int
+	id        int
+	submitted int64 // unknown if world has not submitted it
 }
 
-func newJob(id int) *Job { return &(&task{id: id}).Job }
+const unknown = -1
+
+func newJob(id int) *Job { return &(&task{id: id, submitted: unknown}).Job }
 
 func taskOf(j *Job) *task  { return (*task)(unsafe.Pointer(j)) }
 func idOf(j *Job) int      { return taskOf(j).id }
@@ -98,6 +101,7 @@ func (w *world) submitAt(priority int, key string, limits ...backend.Limit) *Job
 	for _, l := range limits {
 		w.ledger[l.Key] = w.ledger[l.Key].Rebase(w.now, l.Params)
 	}
+	taskOf(j).submitted = w.now
 	w.Submit(w.now, j, key, priority, limits)
 	return j
 }
@@ -162,6 +166,7 @@ func (w *world) step() {
 		case w.answer != nil:
 			w.answer(j)
 		default:
+			w.checkBinding(j)
 			w.grant(j)
 		}
 	}
