@@ -89,6 +89,7 @@ func ExampleDispatcher_Bottlenecks() {
 	for l := range limits {
 		fmt.Printf("%s (%v): %v lost\n", l.Key, l.Params, l.Lost.Round(10*time.Millisecond))
 	}
+	_ = d.Shutdown(context.Background())
 	// Output:
 	// message: succeeded
 	// message: succeeded
