@@ -84,7 +84,7 @@ func BenchmarkReserve(b *testing.B) {
 	}
 }
 
-// A batch pays for the lock and the clock once.
+// A batch pays for the clock once.
 func BenchmarkReserveBatch(b *testing.B) {
 	m := memory.New(memory.Config{IdleTTL: time.Hour})
 	var reqs []backend.Request

@@ -101,6 +101,7 @@ func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	now := b.now() // before the locks: what others decide meanwhile makes no slot earlier
 	for i := range reqs {
 		req, d := &reqs[i], &decisions[i]
 		if err := backend.Validate(req.Limits); err != nil {
@@ -109,20 +110,20 @@ func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions
 		}
 		if len(req.Limits) <= few {
 			var list [few]found
-			b.decide(req, d, list[:len(req.Limits)])
+			b.decide(now, req, d, list[:len(req.Limits)])
 		} else {
 			b.many.Lock()
 			b.found = slices.Grow(b.found[:0], len(req.Limits))
-			b.decide(req, d, b.found[:len(req.Limits)])
+			b.decide(now, req, d, b.found[:len(req.Limits)])
 			b.many.Unlock()
 		}
 	}
 	return nil
 }
 
-// decide decides a request that is valid, with memory for what is found of each of
-// its limits.
-func (b *Backend) decide(req *backend.Request, d *backend.Decision, list []found) {
+// decide decides a request that is valid and was made at an instant, with memory for
+// what is found of each of its limits.
+func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, list []found) {
 	var set uint64
 	for i := range list {
 		n := b.number(req.Limits[i].Key)
@@ -130,7 +131,6 @@ func (b *Backend) decide(req *backend.Request, d *backend.Decision, list []found
 		set |= 1 << n
 	}
 	b.lock(set)
-	now := b.now()
 	horizon := min(max(req.Horizon, 0), backend.Unlimited)
 	slot, binding, deferred := now, -1, false
 	if !req.NotBefore.IsZero() {
