@@ -223,6 +223,11 @@ func (l *loop[T]) finished(now int64, f *finished[T]) {
 	}
 }
 
+// handful is how many jobs are taken at most before the workers get them. Fewer would
+// cost more locks; with more, workers fall asleep meanwhile, and to wake one costs as
+// much as to take several jobs.
+const handful = 16
+
 // decide takes all jobs that may be taken now. Where they are many, those whose
 // slots have come do not wait for the others.
 func (l *loop[T]) decide() {
@@ -239,7 +244,7 @@ func (l *loop[T]) decide() {
 		} else {
 			l.accept(e, j.Slot, 0)
 		}
-		if n%blockSize == 0 {
+		if n%handful == 0 {
 			l.handOver()
 		}
 	}
