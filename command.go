@@ -13,11 +13,16 @@ type command[T any] struct {
 func (d *Dispatcher[T]) command(do func(l *loop[T], now int64)) {
 	d.mu.Lock()
 	if !d.over {
-		d.plain.open = false
-		d.inbox.commands = append(d.inbox.commands, command[T]{d.submitted, do})
+		d.post(do)
 	}
 	d.mu.Unlock()
 	d.signal()
+}
+
+// post puts a command into the inbox. It requires that mu is held.
+func (d *Dispatcher[T]) post(do func(l *loop[T], now int64)) {
+	d.plain.open = false
+	d.inbox.commands = append(d.inbox.commands, command[T]{d.submitted, do})
 }
 
 // ask has the loop find something out, and waits for that: for Run, if it has not been

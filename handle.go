@@ -49,10 +49,7 @@ func (h *Handle[T]) Cancel() bool {
 	if x.cancel != nil {
 		x.cancel(ErrCanceled)
 	}
-	d.inbox.commands = append(d.inbox.commands, command[T]{
-		after: d.submitted,
-		do:    func(l *loop[T], now int64) { l.cancel(now, e) },
-	})
+	d.post(func(l *loop[T], now int64) { l.cancel(now, e) })
 	d.mu.Unlock()
 	d.signal()
 	return true
