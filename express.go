@@ -108,7 +108,7 @@ func (d *Dispatcher[T]) refill() {
 // move requires that desk.mu and mu are held.
 func (d *Dispatcher[T]) move() {
 	in, q := &d.plain, &d.desk.express.queue
-	for _, block := range q.blocks {
+	for _, block := range q.blocks[:min(len(q.blocks), spareBlocks)] {
 		in.jobs.recycle(block[:0]) // pop has cleared it
 	}
 	q.done, q.first = 0, 0
@@ -118,23 +118,25 @@ func (d *Dispatcher[T]) move() {
 	}
 }
 
-// sayStarted has Dispatcher.waiting count no more jobs that were started, and reports
-// whether there were any. It requires that desk.mu is held.
-func (d *Dispatcher[T]) sayStarted() bool {
+// sayStarted has Dispatcher.waiting count no more jobs that were started. It requires
+// that desk.mu is held.
+func (d *Dispatcher[T]) sayStarted() {
 	x := &d.desk.express
-	if x.unsaid == 0 {
-		return false
+	if x.unsaid > 0 {
+		d.leave(x.unsaid)
+		x.unsaid = 0
 	}
-	d.leave(x.unsaid)
-	x.unsaid = 0
-	return true
 }
 
-// makeRoom is sayStarted for who found no room.
+// makeRoom is sayStarted for who found no room. It reports whether there is some now,
+// whoever has made it.
 func (d *Dispatcher[T]) makeRoom() bool {
 	d.desk.mu.Lock()
 	defer d.desk.mu.Unlock()
-	return d.sayStarted()
+	d.sayStarted()
+	d.mu.Lock() // others have it while they try to enter
+	defer d.mu.Unlock()
+	return d.waiting.Load() < int64(d.cfg.Capacity)
 }
 
 // present returns how many jobs wait and run, and how many plain ones have succeeded.
@@ -269,6 +271,9 @@ func (q *plainJobs[T]) pop() plainJob[T] {
 	p := block[q.first]
 	block[q.first] = plainJob[T]{}
 	if q.first++; q.first == len(block) {
+		if q.done >= spareBlocks {
+			q.blocks[q.done] = nil // garbage before the last one is done
+		}
 		q.done, q.first = q.done+1, 0
 	}
 	return p

@@ -167,6 +167,32 @@ func TestPlainJobsFillTheQueue(t *testing.T) {
 	})
 }
 
+// ErrFull means that the queue is full, not that somebody else has just made room:
+// those who submit hold a token each until their job has begun, so that never more
+// than Capacity wait.
+func TestPlainJobsFindRoom(t *testing.T) {
+	const capacity, submitters, jobs = 8, 8, 2000
+	tokens := make(chan struct{}, capacity)
+	s := open(t, inMemory(), config{Workers: 4, Capacity: capacity}, func(context.Context, job) error {
+		<-tokens
+		return nil
+	})
+	var group sync.WaitGroup
+	for range submitters {
+		group.Go(func() {
+			for range jobs {
+				tokens <- struct{}{}
+				if err := s.Submit(context.Background(), "key", "job"); err != nil {
+					t.Error(err)
+					<-tokens
+				}
+			}
+		})
+	}
+	group.Wait()
+	s.drain()
+}
+
 // Commands count for all that was submitted before and after them.
 func TestPlainJobsObeyCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
