@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,22 +40,30 @@ func TestForecast(t *testing.T) {
 		for _, j := range jobs {
 			handles[j.Payload] = s.track(j)
 		}
-		s.run()
 		ctx := context.Background()
-		if f, err := s.Forecast(ctx, takes); err != nil || f.Stuck != 100 || f.Jobs != 0 {
-			t.Errorf("Forecast() while all is paused = %+v, %v, want 100 stuck", f, err)
+		var paused, all, one dispatcher.Forecast
+		var estimate dispatcher.Estimate
+		// Each is asked before Run, and so answered before the first job starts.
+		var asking sync.WaitGroup
+		ask := func(question func() error) {
+			asking.Go(func() {
+				if err := question(); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
 		}
+		ask(func() (err error) { paused, err = s.Forecast(ctx, takes); return })
 		s.Resume()
-		all, err1 := s.Forecast(ctx, takes)
-		one, err2 := s.ForecastKey(ctx, "chat1", takes)
-		if err := errors.Join(err1, err2); err != nil {
-			t.Fatal(err)
-		}
-		estimate, err := handles["99"].Estimate(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ask(func() (err error) { all, err = s.Forecast(ctx, takes); return })
+		ask(func() (err error) { one, err = s.ForecastKey(ctx, "chat1", takes); return })
+		ask(func() (err error) { estimate, err = handles["99"].Estimate(ctx); return })
+		s.run()
+		asking.Wait()
 		s.drain()
+		if paused.Stuck != 100 || paused.Jobs != 0 {
+			t.Errorf("Forecast() while all is paused = %+v, want 100 stuck", paused)
+		}
 		var last, lastOfOne time.Duration
 		n := 0
 		for _, st := range s.starts {
