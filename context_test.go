@@ -3,9 +3,11 @@ package dispatcher_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 )
 
 type contextKey string
@@ -102,5 +104,34 @@ func TestHandlerContextEndsWithRun(t *testing.T) {
 				t.Errorf("outcome of %q: %v, want %v", payload, r.Err, errEnough)
 			}
 		}
+	})
+}
+
+// A dispatcher whose Run has returned holds on to nothing of it.
+func TestRunLetsGoOfItsContext(t *testing.T) {
+	type key struct{}
+	synctest.Test(t, func(t *testing.T) {
+		s := prepare(t, inMemory(), config{}, nil)
+		run := func() (held weak.Pointer[[1 << 16]byte]) {
+			value := new([1 << 16]byte)
+			ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, value))
+			defer cancel()
+			ended := make(chan error)
+			go func() { ended <- s.Run(ctx) }()
+			s.submit("key", "plain")
+			s.submit("key", "limited", limit("key", perSecond(1)))
+			if err := s.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			<-ended
+			return weak.Make(value)
+		}
+		held := run()
+		synctest.Wait()
+		runtime.GC()
+		if held.Value() != nil {
+			t.Error("the context of Run is still held")
+		}
+		runtime.KeepAlive(s)
 	})
 }

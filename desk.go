@@ -141,6 +141,14 @@ func (k *desk[T]) collect(empty []finished[T]) []finished[T] {
 	return f
 }
 
+// clear gives up all that Run has needed. There are no workers any more.
+func (k *desk[T]) clear() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hire = nil // knows the loop, and that the context of Run
+	k.hands, k.starts, k.finished = nil, nil, nil
+}
+
 // close lets the workers go.
 func (k *desk[T]) close() {
 	k.mu.Lock()

@@ -263,6 +263,7 @@ func (d *Dispatcher[T]) Run(ctx context.Context) error {
 
 // finish is called when Run returns.
 func (d *Dispatcher[T]) finish() {
+	d.desk.clear()
 	d.mu.Lock()
 	d.over, d.inbox, d.plain = true, inbox[T]{}, intake[T]{}
 	d.mu.Unlock()
