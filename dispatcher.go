@@ -21,36 +21,35 @@ type Dispatcher[T any] struct {
 	cfg     Config[T]
 	epoch   *time.Time // instant 0 of the scheduler; jobs point to it too
 
-	away atomic.Pointer[Away] // nil while the backend answers
-
-	// All who submit write waiting, workers and the loop write running to counts:
-	// the two are not in one cache line.
-	waiting atomic.Int64 // accepted jobs that no worker has, at most Capacity but for retries
-	_       [64]byte
-	running atomic.Int64
-	workers atomic.Int64
-	counts  counts
-	_       [64]byte
-
-	told atomic.Bool   // the loop has been woken, and has not looked since
 	wake chan struct{} // holds a token while there is news
 	done chan struct{} // closed when Run has returned
+	room chan struct{} // holds a token when there is some
 
-	wanted atomic.Int64  // who waits for room
-	room   chan struct{} // holds a token when there is some
+	// What submitters write, what workers write, and what all only read are in
+	// cache lines of their own.
+	_ [64]byte
 
-	desk     desk[T]
-	lateness lateness
-
-	mu        sync.Mutex // guards what follows
-	closed    bool       // nothing is accepted any more
-	ran       bool       // Run has been called
-	over      bool       // Run has returned
-	submitted uint64     // accepted jobs
-	replaced  uint64     // payloads that took the place of others
+	waiting   atomic.Int64 // accepted jobs that no worker has, at most Capacity but for retries
+	told      atomic.Bool  // the loop has been woken, and has not looked since
+	mu        sync.Mutex   // guards what follows
+	closed    bool         // nothing is accepted any more
+	ran       bool         // Run has been called
+	over      bool         // Run has returned
+	submitted uint64       // accepted jobs
+	replaced  uint64       // payloads that took the place of others
 	ids       map[string]*entry[T]
 	inbox     inbox[T]
 	plain     intake[T]
+
+	_ [64]byte
+
+	wanted   atomic.Int64 // who waits for room
+	running  atomic.Int64
+	workers  atomic.Int64
+	counts   counts
+	desk     desk[T]
+	lateness lateness
+	away     atomic.Pointer[Away] // nil while the backend answers
 }
 
 // New returns a dispatcher whose limits are kept by b and whose jobs are done by
