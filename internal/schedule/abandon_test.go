@@ -63,9 +63,9 @@ func TestAbandonHandsOverEveryJobOnce(t *testing.T) {
 		for _, j := range running {
 			w.Finished(w.now, j, false)
 		}
+		w.running = nil // they are over
 		w.wantIdle()
 		w.runUntil(w.now + time.Hour.Nanoseconds())
-		w.running = nil
 		w.wantNothingKept()
 	}
 }

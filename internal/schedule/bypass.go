@@ -12,10 +12,10 @@ func (s *Scheduler) Quiet(now int64) bool {
 type Line struct{ lane lane }
 
 // NewLine returns the line of a key.
-func NewLine(key string) *Line { return &Line{lane{key: key}} }
+func NewLine(key string) *Line { return &Line{lane{name: &name{key: key}}} }
 
 // Key returns the key of the line.
-func (l *Line) Key() string { return l.lane.key }
+func (l *Line) Key() string { return l.lane.name.key }
 
 // Start makes j, which is of this key, the nth job, from 1, that has bypassed the
 // scheduler since it was quiet.
@@ -38,7 +38,7 @@ func (s *Scheduler) Bypassed(n uint64, running []string) {
 // Rejoin makes a job that has bypassed the scheduler and still has a worker like one
 // that has not. What is submitted later comes after it: its number among those that
 // bypassed is lower than any that Submit has given since, and what came before is gone.
-func (s *Scheduler) Rejoin(j *Job) { j.lane = s.find(j.lane.key, 0) }
+func (s *Scheduler) Rejoin(j *Job) { j.lane = s.find(j.Key(), 0) }
 
 // Workers returns Config.Workers.
 func (s *Scheduler) Workers() int { return s.cfg.Workers }

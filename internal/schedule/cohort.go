@@ -83,18 +83,18 @@ func (s *Scheduler) settle(l *lane) {
 // cohortOf returns the cohort of two or more gates, which it sorts.
 func (s *Scheduler) cohortOf(gates []*gate) *cohort {
 	slices.SortFunc(gates, func(a, b *gate) int { return cmp.Compare(a.id, b.id) })
-	s.name = nameOf(gates, s.name)
-	c := s.cohorts[string(s.name)]
+	s.cohortName = gatesName(gates, s.cohortName)
+	c := s.cohorts[string(s.cohortName)]
 	if c == nil {
 		c = &cohort{cross: &crossing{slices.Clone(gates)}}
-		s.cohorts[string(s.name)] = c
+		s.cohorts[string(s.cohortName)] = c
 	}
 	return c
 }
 
-// nameOf returns what a cohort of these gates is called in Scheduler.cohorts, in
+// gatesName returns what a cohort of these gates is called in Scheduler.cohorts, in
 // the given memory.
-func nameOf(gates []*gate, memory []byte) []byte {
+func gatesName(gates []*gate, memory []byte) []byte {
 	name := memory[:0]
 	for _, g := range gates {
 		name = binary.LittleEndian.AppendUint64(name, g.id)
@@ -122,8 +122,8 @@ func (s *Scheduler) unsettle(l *lane) {
 	if c.lanes.len() == 0 {
 		s.rise(c)
 		if c.cross != nil {
-			s.name = nameOf(c.cross.gates, s.name)
-			delete(s.cohorts, string(s.name))
+			s.cohortName = gatesName(c.cross.gates, s.cohortName)
+			delete(s.cohorts, string(s.cohortName))
 		}
 	} else if first {
 		s.rerank(c)

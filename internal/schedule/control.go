@@ -19,7 +19,7 @@ func (s *Scheduler) PauseKey(key string) {
 		s.pauses = make(map[string]struct{})
 	}
 	s.pauses[key] = struct{}{}
-	for l := s.lanes[key]; l != nil; l = l.sibling {
+	for l := s.lookUp(key).lanes; l != nil; l = l.sibling {
 		if l.state == waiting {
 			s.park(l)
 		}
@@ -29,7 +29,7 @@ func (s *Scheduler) PauseKey(key string) {
 // ResumeKey ends what PauseKey began.
 func (s *Scheduler) ResumeKey(now int64, key string) {
 	delete(s.pauses, key)
-	s.enterKey(now, key, nil)
+	s.enterAll(now, s.lookUp(key), nil)
 }
 
 func (s *Scheduler) pausedKey(key string) bool {
@@ -43,14 +43,14 @@ func (s *Scheduler) pausedKey(key string) bool {
 // SetParams changes the params of a limit for the jobs that wait, if there are any.
 // To keep them, the caller submits others under the same.
 func (s *Scheduler) SetParams(now int64, key string, p gcra.FreqLimitParams) {
-	if lim := s.limits[key]; lim != nil {
+	if lim := s.lookUp(key).limit; lim != nil {
 		s.setParams(now, lim, p)
 	}
 }
 
 // Params returns the params of a limit that jobs are under.
 func (s *Scheduler) Params(key string) (p gcra.FreqLimitParams, ok bool) {
-	lim := s.limits[key]
+	lim := s.lookUp(key).limit
 	if lim == nil || lim.params == (gcra.FreqLimitParams{}) {
 		return p, false
 	}
@@ -59,7 +59,7 @@ func (s *Scheduler) Params(key string) (p gcra.FreqLimitParams, ok bool) {
 
 // Doubt has the backend asked how a limit stands, as soon as a job wants to know.
 func (s *Scheduler) Doubt(now int64, key string) {
-	if lim := s.limits[key]; lim != nil {
+	if lim := s.lookUp(key).limit; lim != nil {
 		lim.state.TAT = min(lim.state.TAT, now)
 		s.opensEarlier(lim)
 		s.changed(lim)
@@ -77,7 +77,7 @@ func (s *Scheduler) SetWorkers(n int) {
 // each, in the order of their submission where they have one priority.
 func (s *Scheduler) RemoveKey(now int64, key string, f func(*Job)) {
 	var jobs []*Job
-	for l := s.lanes[key]; l != nil; l = l.sibling {
+	for l := s.lookUp(key).lanes; l != nil; l = l.sibling {
 		j := l.head
 		if j != nil && l.state == asking {
 			j = j.next
@@ -89,7 +89,7 @@ func (s *Scheduler) RemoveKey(now int64, key string, f func(*Job)) {
 		}
 	}
 	for j, d := range s.dated {
-		if (d.state == coming || d.state == apart) && j.lane.key == key {
+		if (d.state == coming || d.state == apart) && j.Key() == key {
 			jobs = append(jobs, j)
 		}
 	}

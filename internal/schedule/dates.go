@@ -115,7 +115,7 @@ func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 		d.state = held
 		s.dates.push((*byDate)(d))
 	} else {
-		s.setApart(d, l.key, l.rank.priority, apart)
+		s.setApart(d, l.name.key, l.rank.priority, apart)
 	}
 	s.next(now, l)
 }
@@ -135,7 +135,7 @@ func (s *Scheduler) date(j *Job) *dated {
 // setApart keeps a job out of its lane until its NotBefore. It has a lane of its
 // own to tell its key and priority by.
 func (s *Scheduler) setApart(d *dated, key string, priority int, state datedState) {
-	d.job.lane = &lane{key: key, rank: rank{priority: priority}}
+	d.job.lane = &lane{name: &name{key: key}, rank: rank{priority: priority}}
 	d.state = state
 	s.dates.push((*byDate)(d))
 }
@@ -176,7 +176,7 @@ func (s *Scheduler) arriveAll(now int64) {
 		if was == coming {
 			s.number(j)
 		}
-		s.arrive(now, s.find(j.lane.key, j.lane.rank.priority), j)
+		s.arrive(now, s.find(j.Key(), j.Priority()), j)
 	}
 }
 

@@ -77,7 +77,7 @@ func TestTermsOfTheRemovedAreNotShared(t *testing.T) {
 	s.Submit(0, removed, "k", 0, under)
 	s.Remove(0, removed)
 	s.Submit(0, newJob(2), "k", 0, under)
-	if got := s.limits["x"].terms; got != 1 {
+	if got := s.lookUp("x").limit.terms; got != 1 {
 		t.Errorf("%d terms name the limit, want 1", got)
 	}
 }
@@ -96,7 +96,7 @@ func TestRemoveCostsTheSameAnywhere(t *testing.T) {
 	swept := 0
 	for i := len(all) - 1; i > 0; i -= 2 {
 		s.Remove(0, all[i])
-		if s.lanes["k"].gone == 0 {
+		if s.lookUp("k").lanes.gone == 0 {
 			swept++
 		}
 	}

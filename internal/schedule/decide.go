@@ -163,7 +163,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 	s.withdraw(l)
 	l.state = asking
 	if s.cfg.Serial {
-		for o := s.lanes[l.key]; o != nil; o = o.sibling {
+		for o := l.name.lanes; o != nil; o = o.sibling {
 			if o.state == waiting {
 				s.park(o)
 			}

@@ -30,6 +30,7 @@
 //	gate     a limit as jobs of one cost see it, with the instant it opens
 //	cohort   the lanes that wait for the same gates
 //	lane     the jobs of one key and priority
+//	name     the lanes of a key, and the limit with that key
 //
 // A cohort sits at one gate, and a gate with cohorts is in one of two queues: by
 // time until it opens, by the rank of its first lane when it is open. A cohort

@@ -109,7 +109,7 @@ func (s *Scheduler) expect(l *lane, slot int64) Expected {
 	for i := range l.uses {
 		g := l.uses[i].gate
 		if at := g.slot(); at == slot && g.limit != nil {
-			e.Binding, e.Bound = g.limit.key, true
+			e.Binding, e.Bound = g.limit.name.key, true
 		}
 	}
 	return e

@@ -24,7 +24,7 @@ func comparisons(t *testing.T, lanes int, limits func(int, []backend.Limit) []ba
 		w.Submit(0, newJob(i), laneKey(i), 0, limits(i, nil))
 	}
 	count := func() int {
-		shared := w.limits["shared"]
+		shared := w.lookUp("shared").limit
 		return compared(&w.timed) + compared(&w.Scheduler.ready) + compared(&w.debts) +
 			compared(&shared.heads) + compared(&shared.gate.waiting) + compared(&shared.gate.solo.lanes)
 	}

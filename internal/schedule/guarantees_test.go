@@ -102,7 +102,7 @@ func TestGuarantee3WorkConserving(t *testing.T) {
 		w.withoutClaims = true
 		w.after = func() {
 			if l := w.neglected(); l != nil {
-				w.tb.Fatalf("at %d the head of lane %q waits, its limits are open and a worker is free", w.now, l.key)
+				w.tb.Fatalf("at %d the head of lane %q waits, its limits are open and a worker is free", w.now, l.name.key)
 			}
 		}
 	}, nil)
@@ -117,14 +117,14 @@ func TestGuarantee3OnlyTheOverdueHoldOthersUp(t *testing.T) {
 			if l == nil {
 				return
 			}
-			for _, o := range w.lanes {
-				for ; o != nil; o = o.sibling {
+			for _, n := range w.names {
+				for o := n.lanes; o != nil; o = o.sibling {
 					if o != l && o.state == waiting && o.overdue <= w.now+w.cfg.Horizon {
 						return
 					}
 				}
 			}
-			w.tb.Fatalf("at %d the head of lane %q waits for nothing", w.now, l.key)
+			w.tb.Fatalf("at %d the head of lane %q waits for nothing", w.now, l.name.key)
 		}
 	}, nil)
 }
@@ -134,12 +134,12 @@ func (w *world) neglected() *lane {
 	if w.Idle() == 0 {
 		return nil
 	}
-	for _, l := range w.lanes {
-		for ; l != nil; l = l.sibling {
-			if l.length == 0 || (w.cfg.Serial && w.busyKey(l.key)) {
+	for _, n := range w.names {
+		for l := n.lanes; l != nil; l = l.sibling {
+			if l.length == 0 || (w.cfg.Serial && w.busyKey(l.name.key)) {
 				continue
 			}
-			opens := w.closed[l.key]
+			opens := w.closed[l.name.key]
 			for _, lim := range w.Request(l.head, nil) {
 				opens = max(opens, w.closed[lim.Key], w.ledger[lim.Key].Slot(0, lim.Params, lim.Units()))
 			}

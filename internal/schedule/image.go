@@ -60,16 +60,16 @@ func (s *Scheduler) Image(now int64) *Image {
 		cfg: s.cfg, now: now, running: max(0, s.cfg.Workers-s.idle),
 		seq: s.seq, outage: s.outage, paused: s.paused,
 	}
-	im.lanes = make([]laneImage, 0, len(s.lanes))
-	im.limits = make([]limitImage, 0, len(s.limits))
+	im.lanes = make([]laneImage, 0, len(s.names))
+	im.limits = make([]limitImage, 0, len(s.names))
 	for key := range s.pauses {
 		im.pauses = append(im.pauses, key)
 	}
-	for _, lim := range s.limits {
-		im.limits = append(im.limits, limitImage{lim.key, lim.params, lim.state, lim.closed})
-	}
-	for _, l := range s.lanes {
-		for ; l != nil; l = l.sibling {
+	for _, n := range s.names {
+		if lim := n.limit; lim != nil {
+			im.limits = append(im.limits, limitImage{n.key, lim.params, lim.state, lim.closed})
+		}
+		for l := n.lanes; l != nil; l = l.sibling {
 			if l.state == asking {
 				im.running-- // it has a worker already, and gets it again
 			}
@@ -82,7 +82,7 @@ func (s *Scheduler) Image(now int64) *Image {
 		if d.state == coming || d.state == apart {
 			im.apart = append(im.apart, datedImage{
 				jobImage: jobImage{j.seq, j.Limits(), j}, Dates: d.Dates,
-				state: d.state, key: j.lane.key, priority: j.lane.rank.priority,
+				state: d.state, key: j.Key(), priority: j.Priority(),
 			})
 		}
 	}
@@ -90,7 +90,7 @@ func (s *Scheduler) Image(now int64) *Image {
 }
 
 func (s *Scheduler) imageOf(l *lane) laneImage {
-	li := laneImage{key: l.key, rank: l.rank, overdue: l.overdue, lastSlot: l.lastSlot, jobs: make([]jobImage, 0, l.length)}
+	li := laneImage{key: l.name.key, rank: l.rank, overdue: l.overdue, lastSlot: l.lastSlot, jobs: make([]jobImage, 0, l.length)}
 	for j := l.head; j != nil; j = j.next {
 		if j.gone() {
 			continue
@@ -110,8 +110,7 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, stand *Job) {
 	cfg := im.cfg
 	cfg.Horizon, cfg.Lead, cfg.Shared = 0, 0, false
 	s = New(cfg)
-	s.lanes = make(map[string]*lane, len(im.lanes))
-	s.limits = make(map[string]*limit, len(im.limits))
+	s.names = make(map[string]*name, max(len(im.lanes), len(im.limits)))
 	s.outage, s.paused = im.outage, im.paused
 	for _, key := range im.pauses {
 		s.PauseKey(key)

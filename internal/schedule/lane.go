@@ -22,10 +22,10 @@ type Job struct {
 
 // Key, Priority and Limits are those that were submitted. They may be called from
 // other goroutines while the job is with the scheduler: what they read never
-// changes, lane.key, lane.rank.priority and terms.limits.
+// changes, name.key, lane.rank.priority and terms.limits.
 
 // Key returns the key of the job.
-func (j *Job) Key() string { return j.lane.key }
+func (j *Job) Key() string { return j.lane.name.key }
 
 // Priority returns the priority of the job.
 func (j *Job) Priority() int { return j.lane.rank.priority }
@@ -45,7 +45,7 @@ func (j *Job) Limits() []backend.Limit {
 // three states: waiting in a cohort, asking the backend, or parked because a
 // job of the key runs and jobs of a key are serial.
 type lane struct {
-	key     string
+	name    *name
 	sibling *lane // the next lane of the key, of another priority
 
 	head, tail *Job
@@ -94,25 +94,15 @@ func (u *use) place() *int32 { return &u.pos }
 
 // find returns the lane of a key and priority, a new one if need be.
 func (s *Scheduler) find(key string, priority int) *lane {
-	if l := s.recent; l != nil && l.key == key && l.rank.priority == priority {
-		return l
-	}
-	first := s.lanes[key]
-	for l := first; l != nil; l = l.sibling {
-		if l.rank.priority == priority {
-			s.recent = l
-			return l
+	n := s.nameOf(key)
+	end := &n.lanes
+	for ; *end != nil; end = &(*end).sibling {
+		if (*end).rank.priority == priority {
+			return *end
 		}
 	}
-	l := &lane{key: key, rank: rank{priority: priority}}
-	if first == nil {
-		s.lanes[key] = l
-		s.peak = max(s.peak, len(s.lanes))
-	} else {
-		l.sibling, first.sibling = first.sibling, l
-	}
-	s.recent = l
-	return l
+	*end = &lane{name: n, rank: rank{priority: priority}}
+	return *end
 }
 
 // drop forgets a lane that has no jobs, neither waiting nor running.
@@ -120,32 +110,20 @@ func (s *Scheduler) drop(l *lane) {
 	if l.length > 0 || l.running > 0 {
 		return
 	}
-	if s.recent == l {
-		s.recent = nil
+	at := &l.name.lanes
+	for *at != l {
+		at = &(*at).sibling
 	}
-	first := s.lanes[l.key]
-	if first == l {
-		if l.sibling == nil {
-			delete(s.lanes, l.key)
-		} else {
-			s.lanes[l.key] = l.sibling
-		}
-		return
-	}
-	for p := first; p != nil; p = p.sibling {
-		if p.sibling == l {
-			p.sibling = l.sibling
-			return
-		}
-	}
+	*at = l.sibling
+	s.dropName(l.name)
 }
 
-// busy reports whether the lanes of a key must stay parked.
-func (s *Scheduler) busy(key string) bool {
+// busy reports whether a lane must stay parked because of its key.
+func (s *Scheduler) busy(of *lane) bool {
 	if !s.cfg.Serial {
 		return false
 	}
-	for l := s.lanes[key]; l != nil; l = l.sibling {
+	for l := of.name.lanes; l != nil; l = l.sibling {
 		if l.running > 0 || l.state == asking {
 			return true
 		}
@@ -264,7 +242,7 @@ func (s *Scheduler) floor(l *lane) int64 {
 // enter makes the head of a lane that has one compete. A fresh head has just
 // become the head; else it comes back, and keeps its rank.
 func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
-	if l.length == 0 || l.state != parked || s.busy(l.key) || s.pausedKey(l.key) || s.heldUntil(l) > s.tau {
+	if l.length == 0 || l.state != parked || s.busy(l) || s.pausedKey(l.name.key) || s.heldUntil(l) > s.tau {
 		return
 	}
 	s.acquire(now, l)
@@ -316,7 +294,7 @@ func (s *Scheduler) acquire(now int64, l *lane) {
 	if uses == nil {
 		uses = l.one[:0]
 	}
-	own := s.deferral(now, l.key)
+	own := s.deferral(now, l)
 	if t := l.head.terms; t != nil {
 		for i, lim := range t.under {
 			uses = append(uses, use{lane: l, gate: s.gateOf(lim, t.limits[i].Units()), index: int32(i)})
@@ -335,11 +313,11 @@ func (s *Scheduler) acquire(now int64, l *lane) {
 }
 
 // deferral returns the limit with the key of a lane if it is deferred, else nil.
-func (s *Scheduler) deferral(now int64, key string) *limit {
+func (s *Scheduler) deferral(now int64, l *lane) *limit {
 	if s.deferred <= now {
 		return nil
 	}
-	if own := s.limits[key]; own != nil && own.closed > now {
+	if own := l.name.limit; own != nil && own.closed > now {
 		return own
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 // limit is the scheduler's picture of one limit. The backend may know of more
 // debt than the picture shows, never of less.
 type limit struct {
-	key    string
+	name   *name
 	params gcra.FreqLimitParams // those used last
 	state  gcra.State
 	closed int64 // deferred until then
@@ -128,13 +128,11 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 
 // limitOf returns the limit with a key, a new one if need be.
 func (s *Scheduler) limitOf(key string) *limit {
-	lim := s.limits[key]
-	if lim == nil {
-		lim = &limit{key: key}
-		s.limits[key] = lim
-		s.peak = max(s.peak, len(s.limits))
+	n := s.nameOf(key)
+	if n.limit == nil {
+		n.limit = &limit{name: n}
 	}
-	return lim
+	return n.limit
 }
 
 // gateOf returns the gate of a limit for jobs of one cost.
@@ -199,18 +197,19 @@ func (s *Scheduler) forget(now int64) {
 		s.debts.remove(lim)
 		lim.inDebts = false
 		if !lim.used() {
-			delete(s.limits, lim.key)
+			lim.name.limit = nil
+			s.dropName(lim.name)
 			if len(s.lost) > muchMemory {
-				delete(s.lost, lim.key)
+				delete(s.lost, lim.name.key)
 			}
 		}
 	}
-	if s.peak > muchMemory && len(s.lanes) == 0 && len(s.limits) == 0 && len(s.dated) == 0 {
+	if s.peak > muchMemory && len(s.names) == 0 && len(s.dated) == 0 {
 		s.reset()
 	}
 }
 
-// muchMemory is how many limits, lanes or dates are worth giving back the memory of
+// muchMemory is how many names or dates are worth giving back the memory of
 // once none is left: a map never shrinks.
 const muchMemory = 1024
 

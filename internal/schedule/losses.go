@@ -52,7 +52,7 @@ func (s *Scheduler) Lost(j *Job, submitted int64) {
 	if s.lost == nil {
 		s.lost = make(map[string]loss)
 	}
-	key := b.limit.key
+	key := b.limit.name.key
 	s.lost[key] = loss{b.limit.params, s.lost[key].time + lost}
 }
 

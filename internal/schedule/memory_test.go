@@ -10,8 +10,9 @@ import (
 func (w *world) wantNothingKept() {
 	w.tb.Helper()
 	for what, n := range map[string]int{
-		"lanes":   len(w.lanes),
-		"limits":  len(w.limits),
+		"names":   len(w.names),
+		"lanes":   w.lanesKept(),
+		"limits":  w.limitsKept(),
 		"cohorts": len(w.cohorts),
 		"debts":   w.debts.len(),
 		"timed":   w.timed.len(),
@@ -39,10 +40,10 @@ func TestMemoryFollowsWaitingJobs(t *testing.T) {
 		w.submit(key, shared, limitOn(key, perKey), limitOn(fmt.Sprint("group", i/10), rate(1_000_000, time.Second, 1)))
 	}
 	w.run()
-	if len(w.starts) != keys || len(w.lanes) != 0 {
-		t.Errorf("%d starts, want %d; %d lanes are kept, want none", len(w.starts), keys, len(w.lanes))
+	if len(w.starts) != keys || w.lanesKept() != 0 {
+		t.Errorf("%d starts, want %d; %d lanes are kept, want none", len(w.starts), keys, w.lanesKept())
 	}
-	if n := len(w.limits); n < keys {
+	if n := w.limitsKept(); n < keys {
 		t.Errorf("%d limits are kept while they are in debt, want %d at least", n, keys)
 	}
 	at, ok := w.Tidy()
@@ -67,7 +68,7 @@ func TestMemoryIsBoundedWhileKeysPass(t *testing.T) {
 		w.runUntil(int64(i) * 10 * ms)
 		key := fmt.Sprint(i)
 		w.submit(key, limitOn("shared", rate(200, time.Second, 1)), limitOn(key, perKey))
-		most = max(most, len(w.limits))
+		most = max(most, w.limitsKept())
 	}
 	if most > 110 {
 		t.Errorf("%d limits are kept at once, want those of the last second, 101", most)
@@ -85,7 +86,7 @@ func TestMemoryOfDeferrals(t *testing.T) {
 	}
 	w.delay("999", 3*sec)
 	w.runUntil(2 * sec)
-	if n := len(w.limits); n != 1 {
+	if n := w.limitsKept(); n != 1 {
 		t.Errorf("%d deferrals are kept, want the one that is not over", n)
 	}
 	w.runUntil(4 * sec)
@@ -113,4 +114,23 @@ func TestNothingIsKeptOfRandomWorkloads(t *testing.T) {
 		w.runUntil(w.now + 1000)
 		w.wantNothingKept()
 	})
+}
+
+// lanesKept and limitsKept are how many are remembered.
+func (s *Scheduler) lanesKept() (n int) {
+	for _, at := range s.names {
+		for l := at.lanes; l != nil; l = l.sibling {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *Scheduler) limitsKept() (n int) {
+	for _, at := range s.names {
+		if at.limit != nil {
+			n++
+		}
+	}
+	return n
 }

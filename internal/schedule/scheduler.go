@@ -28,12 +28,12 @@ type Scheduler struct {
 	seq     uint64
 	jobs    int // waiting jobs, those that ask included
 
-	lanes   map[string]*lane // the first lane of each key
-	limits  map[string]*limit
+	names   map[string]*name
+	recent  *name              // the one that was looked for last, if it is still there
 	cohorts map[string]*cohort // those of several gates
 	debts   queue[*limit]      // limits not in use, by when to forget them
 	outage  int64              // jobs that have limits wait until then: the backend is away
-	peak    int                // the most limits or lanes since the last reset
+	peak    int                // the most names since the last reset
 
 	taking    func(*lane, int64) // for a forecast: called before a head is charged at a slot
 	dated     map[*Job]*dated
@@ -46,7 +46,6 @@ type Scheduler struct {
 	bound map[*Job]binding // of jobs that ask; nil until there are some
 	lost  map[string]loss  // the same
 
-	recent   *lane // the one that was looked for last, if it is still there
 	deferred int64 // until when the key is deferred that is for longest
 
 	timed   queue[*timedGate]   // closed gates with cohorts, by when they open
@@ -58,8 +57,8 @@ type Scheduler struct {
 	charged []*limit            // if they are shared: those charged since Spare returned nil
 	gateID  uint64
 
-	shared []*gate // scratch of settle
-	name   []byte  // scratch of cohortOf and unsettle
+	shared     []*gate // scratch of settle
+	cohortName []byte  // scratch of cohortOf and unsettle
 }
 
 // New returns a scheduler without jobs.
@@ -76,8 +75,7 @@ func New(cfg Config) *Scheduler {
 // reset makes all collections anew. They must be empty.
 func (s *Scheduler) reset() {
 	s.peak = 0
-	s.lanes = make(map[string]*lane)
-	s.limits = make(map[string]*limit)
+	s.names = make(map[string]*name)
 	s.cohorts = make(map[string]*cohort)
 	s.holding = make(map[*limit]struct{})
 	s.dated = make(map[*Job]*dated)
@@ -168,7 +166,7 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 		}
 		lim.missed = 0
 		if r.Deferred {
-			s.Defer(now, lim.key, r.Until)
+			s.Defer(now, lim.name.key, r.Until)
 		} else {
 			lim.state.TAT = max(lim.state.TAT, r.Until+u.gate.headroom)
 		}
@@ -214,7 +212,7 @@ func (s *Scheduler) back(now int64, l *lane) {
 		old = nil
 	}
 	if s.cfg.Serial {
-		s.enterKey(now, l.key, old)
+		s.enterAll(now, l.name, old)
 	} else {
 		s.enter(now, l, l != old)
 	}
@@ -245,15 +243,15 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 func (s *Scheduler) next(now int64, l *lane) {
 	s.drop(l)
 	if s.cfg.Serial {
-		s.enterKey(now, l.key, nil)
+		s.enterAll(now, l.name, nil)
 	} else {
 		s.enter(now, l, true)
 	}
 }
 
-// enterKey makes the parked lanes of a key compete. All but old are fresh.
-func (s *Scheduler) enterKey(now int64, key string, old *lane) {
-	for l := s.lanes[key]; l != nil; l = l.sibling {
+// enterAll makes the parked lanes of a key compete. All but old are fresh.
+func (s *Scheduler) enterAll(now int64, n *name, old *lane) {
+	for l := n.lanes; l != nil; l = l.sibling {
 		s.enter(now, l, l != old)
 	}
 }
@@ -287,7 +285,7 @@ func (s *Scheduler) Defer(now int64, key string, until int64) {
 	s.deferred = max(s.deferred, until)
 	s.changed(lim)
 	s.unused(lim)
-	for l := s.lanes[key]; l != nil; l = l.sibling {
+	for l := lim.name.lanes; l != nil; l = l.sibling {
 		if l.state == waiting {
 			s.reenter(now, l)
 		}
@@ -297,8 +295,8 @@ func (s *Scheduler) Defer(now int64, key string, until int64) {
 // Abandon ends the waiting of all jobs. It calls f for each that waits or asks,
 // in no particular order, and leaves the running ones.
 func (s *Scheduler) Abandon(f func(*Job)) {
-	for _, first := range s.lanes {
-		for l := first; l != nil; l = l.sibling {
+	for _, n := range s.names {
+		for l := n.lanes; l != nil; l = l.sibling {
 			if l.state == asking {
 				s.idle++
 			}
@@ -329,7 +327,7 @@ func (s *Scheduler) Request(j *Job, limits []backend.Limit) []backend.Limit {
 	limits = limits[:0]
 	if t := j.terms; t != nil {
 		for i, lim := range t.under {
-			limits = append(limits, backend.Limit{Key: lim.key, Params: lim.params, Cost: t.limits[i].Units()})
+			limits = append(limits, backend.Limit{Key: t.limits[i].Key, Params: lim.params, Cost: t.limits[i].Units()})
 		}
 	}
 	return limits

@@ -149,8 +149,8 @@ func TestSparesForWhatIsMissed(t *testing.T) {
 	for _, j := range spares {
 		w.Refused(w.now, j, Refusal{Until: 100 * ms})
 	}
-	if w.limits["x"].missed != 0 {
-		t.Errorf("%d refusals are counted after x had its slot used, want 0", w.limits["x"].missed)
+	if w.lookUp("x").limit.missed != 0 {
+		t.Errorf("%d refusals are counted after x had its slot used, want 0", w.lookUp("x").limit.missed)
 	}
 }
 

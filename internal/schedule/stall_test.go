@@ -23,7 +23,7 @@ func TestTrap26DueJobsBehindBusyWorkers(t *testing.T) {
 			w.submit("b", limitOn("x", rate(10, time.Second, 1)))
 		}
 		w.runUntil(59 * sec)
-		if tat := w.limits["x"].state.TAT; tat != 0 {
+		if tat := w.lookUp("x").limit.state.TAT; tat != 0 {
 			t.Errorf("the limit is charged up to %v while no worker is free, want nothing", time.Duration(tat))
 		}
 		w.run()

@@ -16,9 +16,9 @@ const (
 // each job that is in no lane before its date. It changes nothing: what has a date that
 // has come since Next was called last is ready, as far as is known.
 func (s *Scheduler) Survey(now int64, visit func(key string, waiting, running int, is Standing)) {
-	for _, first := range s.lanes {
-		for l := first; l != nil; l = l.sibling {
-			visit(l.key, int(l.length), int(l.running), s.standing(now, l))
+	for _, n := range s.names {
+		for l := n.lanes; l != nil; l = l.sibling {
+			visit(n.key, int(l.length), int(l.running), s.standing(now, l))
 		}
 	}
 	for j, d := range s.dated {
@@ -42,17 +42,17 @@ func (s *Scheduler) standing(now int64, l *lane) Standing {
 	switch {
 	case l.length == 0 || l.state == asking:
 		return StandingReady
-	case s.paused || s.pausedKey(l.key):
+	case s.paused || s.pausedKey(l.name.key):
 		return StandingPaused
 	case l.state == parked:
 		switch {
 		case s.heldUntil(l) > now:
 			return StandingDated
-		case s.busy(l.key):
+		case s.busy(l):
 			return StandingBehind
 		}
 		return StandingReady
-	case s.deferral(now, l.key) != nil:
+	case s.deferral(now, l) != nil:
 		return StandingDeferred
 	}
 	for i := range l.uses {

@@ -61,7 +61,7 @@ func TestTurnByCost(t *testing.T) {
 		w.submit("first", costly("x", p, c.cost))
 		w.run()
 		w.starts = nil
-		w.limits["x"].state.TAT = 0
+		w.lookUp("x").limit.state.TAT = 0
 		w.submit("a", costly("x", p, 3))
 		asked := 0
 		w.answer = func(j *Job) {
@@ -70,7 +70,7 @@ func TestTurnByCost(t *testing.T) {
 				return
 			}
 			w.Refused(w.now, j, Refusal{Until: 100 * ms, Turn: 2 * sec})
-			for g := &w.limits["x"].gate; g != nil; g = g.next {
+			for g := &w.lookUp("x").limit.gate; g != nil; g = g.next {
 				if got := max(g.turn, 0); g.cost == c.cost && got != c.want {
 					t.Errorf("the turn for jobs of cost %d is %v after that of cost 3 was told 2s, want %v",
 						c.cost, time.Duration(got), time.Duration(c.want))

@@ -180,8 +180,8 @@ func (w *world) expire() {
 
 // suppressClaims makes no head overdue.
 func (w *world) suppressClaims() {
-	for _, l := range w.lanes {
-		for ; l != nil; l = l.sibling {
+	for _, n := range w.names {
+		for l := n.lanes; l != nil; l = l.sibling {
 			l.overdue = math.MaxInt64
 		}
 	}
