@@ -182,13 +182,14 @@ func (s *Scheduler) arriveAll(now int64) {
 
 // arrive puts a job into a lane: behind all others, unless it was there before.
 func (s *Scheduler) arrive(now int64, l *lane, j *Job) {
-	if l.length > 0 && j.seq < l.tail.seq {
-		if l.state == waiting {
-			s.park(l)
-		}
-		l.putBack(j)
-	} else {
+	switch {
+	case l.length == 0 || j.seq > l.tail.seq:
 		l.append(j)
+	case j.seq < l.head.seq && l.state == waiting:
+		s.park(l)
+		l.putBack(j)
+	default:
+		l.putBack(j) // the head stays the head, with its rank
 	}
 	if l.state == parked {
 		s.enter(now, l, true)

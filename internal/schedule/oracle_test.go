@@ -141,7 +141,7 @@ func (l *oracleLane) insert(j *oracleJob) {
 	for at < len(l.jobs) && l.jobs[at].seq < j.seq {
 		at++
 	}
-	if at < len(l.jobs) {
+	if at == 0 {
 		l.head = false
 	}
 	l.jobs = slices.Insert(l.jobs, at, j)
