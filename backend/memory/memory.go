@@ -101,7 +101,7 @@ func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	now := b.now() // before the locks: what others decide meanwhile makes no slot earlier
+	now := b.now() // not under the locks, which so are held for less time
 	for i := range reqs {
 		req, d := &reqs[i], &decisions[i]
 		if err := backend.Validate(req.Limits); err != nil {
@@ -121,8 +121,9 @@ func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions
 	return nil
 }
 
-// decide decides a request that is valid and was made at an instant, with memory for
-// what is found of each of its limits.
+// decide decides a request that is valid, with memory for what is found of each of
+// its limits. If later ones have been decided while it waited for the locks, it is of
+// their instant: debt that was paid by then may have been forgotten.
 func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, list []found) {
 	var set uint64
 	for i := range list {
@@ -131,6 +132,9 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 		set |= 1 << n
 	}
 	b.lock(set)
+	for i := range list {
+		now = max(now, list[i].shard.latest)
+	}
 	horizon := min(max(req.Horizon, 0), backend.Unlimited)
 	slot, binding, deferred := now, -1, false
 	if !req.NotBefore.IsZero() {
@@ -161,9 +165,9 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 			}
 			e.State = e.Charge(slot, l.Params, l.Units())
 		}
-		for i := range list {
-			b.dropSome(list[i].shard, now)
-		}
+	}
+	for i := range list {
+		b.passed(list[i].shard, now)
 	}
 	b.unlock(set)
 	// A literal would be made elsewhere and copied here.
@@ -192,7 +196,7 @@ func (b *Backend) Defer(ctx context.Context, key string, d time.Duration) error 
 		e = s.add(key)
 	}
 	e.closed = max(e.closed, now+int64(min(d, backend.Unlimited)))
-	b.dropSome(s, now)
+	b.passed(s, now)
 	return nil
 }
 

@@ -18,12 +18,13 @@ const (
 
 // shard is a part of the keys.
 type shard struct {
-	mu    sync.Mutex // guards what follows
-	keys  map[string]*entry
-	added int // keys added since keys were dropped last
-	peak  int // the most keys that this map has held
+	mu     sync.Mutex // guards what follows
+	keys   map[string]*entry
+	latest int64 // instant of what was decided last
+	added  int   // keys added since keys were dropped last
+	peak   int   // the most keys that this map has held
 
-	_ [88]byte // no two shards share a cache line, nor a pair of lines
+	_ [80]byte // no two shards share a cache line, nor a pair of lines
 }
 
 // makeShards makes empty shards, a power of two.

@@ -49,11 +49,12 @@ func (b *Backend) Sweep() int {
 func (b *Backend) sweep(s *shard) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, looked, dropped := b.now(), 0, 0
+	s.latest = b.now()
+	looked, dropped := 0, 0
 	for key, e := range s.keys {
 		// While others had the lock they may have made the map anew, and the
 		// loop is over the old one: then the entry may be another.
-		if b.due(e, now) && s.keys[key] == e {
+		if b.due(e, s.latest) && s.keys[key] == e {
 			delete(s.keys, key)
 			dropped++
 		}
@@ -62,7 +63,7 @@ func (b *Backend) sweep(s *shard) int {
 			// come and go.
 			s.mu.Unlock()
 			s.mu.Lock()
-			now = b.now()
+			s.latest = b.now()
 		}
 	}
 	s.shrink()
@@ -91,9 +92,11 @@ func (b *Backend) sweepEvery(interval time.Duration) {
 	}
 }
 
-// dropSome looks at a few keys of a shard, from a random place on, if enough are
-// new. It requires that the shard is locked.
-func (b *Backend) dropSome(s *shard, now int64) {
+// passed notes that all that is decided from now on is of this instant or later, and
+// looks at a few keys of a shard, from a random place on, if enough are new. It
+// requires that the shard is locked.
+func (b *Backend) passed(s *shard, now int64) {
+	s.latest = now
 	if s.added < dropEvery {
 		return
 	}
