@@ -108,10 +108,7 @@ func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 	d.NotBefore = at
 	s.press(d)
 	if hold {
-		if l.state == waiting {
-			s.park(l)
-		}
-		l.putBack(j)
+		s.rejoin(l, j)
 		d.state = held
 		s.dates.push((*byDate)(d))
 	} else {
@@ -182,6 +179,13 @@ func (s *Scheduler) arriveAll(now int64) {
 
 // arrive puts a job into a lane: behind all others, unless it was there before.
 func (s *Scheduler) arrive(now int64, l *lane, j *Job) {
+	s.rejoin(l, j)
+	s.enter(now, l, true)
+}
+
+// rejoin puts a job before those of its lane that were submitted after it. A head that
+// it does not come before stays the head, with its rank.
+func (s *Scheduler) rejoin(l *lane, j *Job) {
 	switch {
 	case l.length == 0 || j.seq > l.tail.seq:
 		l.append(j)
@@ -189,11 +193,9 @@ func (s *Scheduler) arrive(now int64, l *lane, j *Job) {
 		s.park(l)
 		l.putBack(j)
 	default:
-		l.putBack(j) // the head stays the head, with its rank
+		l.putBack(j)
 	}
-	if l.state == parked {
-		s.enter(now, l, true)
-	} else if s.cfg.Order == Backlog && l.state == waiting {
+	if s.cfg.Order == Backlog && l.state == waiting {
 		s.promote(l)
 	}
 }

@@ -153,33 +153,45 @@ func TestRemoveEndsAClaim(t *testing.T) {
 }
 
 // A head keeps its rank, and with it its claim, when a job comes back behind it: before
-// another, or before one that has been removed.
+// another, or before one that has been removed, and however it comes back.
 func TestComingBackBehindTheHead(t *testing.T) {
-	for _, removed := range []bool{false, true} {
-		s := New(Config{Workers: 2})
-		head, back, last := newJob(0), newJob(1), newJob(2)
-		s.Submit(0, head, "k", 0, []backend.Limit{limitOn("x", rate(1, 100, 1))})
-		s.Submit(0, back, "k", 0, nil)
-		s.Next(0)
-		s.Granted(0, head, 0)
-		s.Next(0)
-		s.Later(1, head, 2, true)
-		s.Later(1, back, 50, false)
-		s.Submit(1, last, "k", 0, nil)
-		if removed {
-			s.Remove(1, last)
-		}
-		s.Next(2) // the head waits for x
-		l := s.lookUp("k").lanes
-		rank, overdue := l.rank, l.overdue
-		s.Defer(40, "x", 300) // whoever waits from now on is ready later
-		s.Next(50)
-		if l.head != head || head.next != back || l.length < 2 {
-			t.Fatalf("removed %v: the job has not come back behind the head", removed)
-		}
-		if l.rank != rank || l.overdue != overdue {
-			t.Errorf("removed %v: the head has rank %v and is overdue from %d on, want %v and %d as before",
-				removed, l.rank, l.overdue, rank, overdue)
+	ways := map[string]func(s *Scheduler, j *Job){
+		"at a date": func(s *Scheduler, j *Job) { s.Later(1, j, 50, false) },
+		"held":      func(s *Scheduler, j *Job) { s.Later(45, j, 50, true) },
+		"at once":   func(s *Scheduler, j *Job) { s.Finished(45, j, true) },
+	}
+	for name, comeBack := range ways {
+		for _, removed := range []bool{false, true} {
+			s := New(Config{Workers: 2})
+			head, back, last := newJob(0), newJob(1), newJob(2)
+			s.Submit(0, head, "k", 0, []backend.Limit{limitOn("x", rate(1, 100, 1))})
+			s.Submit(0, back, "k", 0, nil)
+			s.Next(0)
+			s.Granted(0, head, 0)
+			s.Next(0)
+			s.Later(1, head, 2, true)
+			if name == "at a date" {
+				comeBack(s, back)
+			}
+			s.Submit(1, last, "k", 0, nil)
+			if removed {
+				s.Remove(1, last)
+			}
+			s.Next(2) // the head waits for x
+			l := s.lookUp("k").lanes
+			rank, overdue := l.rank, l.overdue
+			s.Defer(40, "x", 300) // whoever waits from now on is ready later
+			if name != "at a date" {
+				comeBack(s, back)
+			}
+			s.Next(50)
+			if l.head != head || head.next != back || l.length < 2 {
+				t.Fatalf("%s, removed %v: the job has not come back behind the head", name, removed)
+			}
+			if l.rank != rank || l.overdue != overdue {
+				t.Errorf("%s, removed %v: the head has rank %v and is overdue from %d on, want %v and %d as before",
+					name, removed, l.rank, l.overdue, rank, overdue)
+			}
 		}
 	}
 }

@@ -241,7 +241,6 @@ func (o *oracle) finished(now int64, j *oracleJob, again bool) {
 	j.lane.running--
 	if again {
 		j.lane.insert(j)
-		j.lane.head = false
 	}
 	o.compete(now)
 }

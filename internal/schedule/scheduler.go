@@ -226,10 +226,7 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 	s.idle++
 	if again {
 		s.jobs++
-		if l.state == waiting {
-			s.park(l)
-		}
-		l.putBack(j)
+		s.rejoin(l, j)
 		if j.hasDates() {
 			s.press(s.dated[j])
 		}
