@@ -1,6 +1,10 @@
 package dispatcher
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/freqlimit/dispatcher/internal/schedule"
+)
 
 // desk is where the loop lays jobs whose slots have come and workers take them,
 // and where workers lay jobs that they are done with: both in one visit. Workers
@@ -27,6 +31,7 @@ type desk[T any] struct {
 type hand[T any] struct {
 	plain bool        // the job has bypassed the scheduler; guarded by the desk
 	own   entry[T]    // that job
+	entry *entry[T]   // another job; guarded by the desk
 	done  finished[T] // the job that it is done with, and has not said so
 	hired bool        // it has not been to the desk
 }
@@ -95,6 +100,7 @@ func (k *desk[T]) pick(h *hand[T]) (s start[T], ok bool) {
 			if k.first++; k.first == len(k.starts) {
 				k.starts, k.first = k.starts[:0], 0
 			}
+			h.entry = s.entry
 		case k.express.ready():
 			s = k.startPlain(h)
 		case k.closed:
@@ -114,7 +120,7 @@ func (k *desk[T]) pick(h *hand[T]) (s start[T], ok bool) {
 // layBack requires that mu is held.
 func (k *desk[T]) layBack(h *hand[T]) {
 	f := h.done
-	h.done = finished[T]{}
+	h.done, h.entry = finished[T]{}, nil
 	if h.plain && !k.express.end(h, &f) {
 		if k.express.over() {
 			k.signal()
@@ -139,6 +145,25 @@ func (k *desk[T]) collect(empty []finished[T]) []finished[T] {
 	f := k.finished
 	k.finished = empty
 	return f
+}
+
+// running appends the jobs that are here or that workers have. When those began that
+// have bypassed the scheduler is not known: as good as now.
+func (k *desk[T]) running(now int64, runs []schedule.Run) []schedule.Run {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.starts[k.first:] {
+		runs = append(runs, s.entry.sched.Run())
+	}
+	for _, h := range k.hands {
+		switch {
+		case h.plain:
+			runs = append(runs, schedule.Run{Key: h.own.sched.Key(), Slot: now})
+		case h.entry != nil:
+			runs = append(runs, h.entry.sched.Run())
+		}
+	}
+	return runs
 }
 
 // clear gives up all that Run has needed. There are no workers any more.

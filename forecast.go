@@ -36,11 +36,13 @@ type Point struct {
 // Forecast says when the jobs will start that wait, if each runs for takes. It plays
 // them in virtual time, some microseconds a job, in the goroutine of the caller, after
 // the scheduling has been held up for a copy of what waits: some 0.1 s for 1,000,000
-// jobs of few keys, 1 s if each has a key of its own. It is exact for a backend in this
-// process, with jobs that take that long; with one that others use, it is a guess.
+// jobs of few keys, 1 s if each has a key of its own. For a backend in this process, with
+// jobs that take that long, it is as exact as Config.Horizon; with one that others use,
+// it is a guess. A job without limits that runs is taken to have just begun.
 //
 // It waits for Run, if that has not been called. The error is that of ctx, or
-// [ErrClosed] after Run.
+// [ErrClosed] once Run stops. As all that waits for the goroutine that schedules, it must
+// not be called by what that calls: see Config.OnDone.
 func (d *Dispatcher[T]) Forecast(ctx context.Context, takes time.Duration) (Forecast, error) {
 	return d.forecast(ctx, takes, func(schedule.Expected) bool { return true })
 }
@@ -60,13 +62,13 @@ func (d *Dispatcher[T]) forecast(ctx context.Context, takes time.Duration, of fu
 		jobs int
 	}
 	im, err := ask(ctx, d, func(l *loop[T], now int64) image {
-		return image{l.sched.Image(now), now, l.sched.Waiting()}
+		return image{l.image(now), now, l.sched.Waiting()}
 	})
 	if err != nil {
 		return Forecast{}, fmt.Errorf("dispatcher: forecast: %w", err)
 	}
 	c, started := curve{begin: im.now}, 0
-	expired, _ := im.Image.Forecast(int64(max(takes, 0)), func(e schedule.Expected) bool {
+	expired, _ := im.Image.Forecast(played(takes), func(e schedule.Expected) bool {
 		started++
 		if of(e) {
 			c.add(e.Slot)
@@ -81,10 +83,22 @@ func (d *Dispatcher[T]) forecast(ctx context.Context, takes time.Duration, of fu
 	return f, nil
 }
 
+// played returns how long jobs are to take in virtual time.
+func played(takes time.Duration) int64 { return int64(min(max(takes, 0), backend.Unlimited)) }
+
+// image returns what waits and what runs.
+func (l *loop[T]) image(now int64) *schedule.Image {
+	var runs []schedule.Run
+	for _, s := range l.coming {
+		runs = append(runs, s.entry.sched.Run())
+	}
+	return l.sched.Image(now, l.desk.running(now, runs))
+}
+
 // Plan says how long jobs would take that have not been submitted, at full limits: by a
 // dispatcher with this Config and a backend in this process, if each job runs for takes.
-// It needs some microseconds a job, and no time passes for it. A job that Submit would
-// refuse is the error.
+// It needs some microseconds a job, and no time passes for it. A job whose limits or
+// options Submit would refuse is the error; Config.Capacity and equal IDs do not matter.
 func Plan[T any](cfg Config[T], jobs iter.Seq[Job[T]], takes time.Duration) (Forecast, error) {
 	cfg, err := cfg.withDefaults(nil)
 	if err != nil {
@@ -99,7 +113,7 @@ func Plan[T any](cfg Config[T], jobs iter.Seq[Job[T]], takes time.Duration) (For
 		n++
 	}
 	c := curve{}
-	expired, _ := s.Play(0, int64(max(takes, 0)), func(e schedule.Expected) bool {
+	expired, _ := s.Play(0, played(takes), func(e schedule.Expected) bool {
 		c.add(e.Slot)
 		return true
 	})
@@ -202,7 +216,7 @@ func (h *Handle[T]) Estimate(ctx context.Context) (Estimate, error) {
 		case stageComing, stageWorking:
 			return found{slot: e.sched.Slot}
 		case stageWaiting, stageAsking:
-			return found{Image: l.sched.Image(now)}
+			return found{Image: l.image(now)}
 		}
 		return found{slot: noSlot}
 	})

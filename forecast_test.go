@@ -3,6 +3,7 @@ package dispatcher_test
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -178,4 +179,87 @@ func BenchmarkPlan(b *testing.B) {
 			b.Fatal(f.Jobs, err)
 		}
 	}
+}
+
+// Jobs that run are played as such: they hold their workers, and with Serial their
+// keys, from when they began.
+func TestForecastOfWhatRuns(t *testing.T) {
+	for _, serial := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := config{Workers: 2, Serial: serial, Params: perSecond(1)}
+			s := open(t, inMemory(), cfg, func(context.Context, job) error {
+				time.Sleep(time.Minute)
+				return nil
+			})
+			s.submit("a", "a0")
+			time.Sleep(20 * time.Second)
+			s.submit("b", "b0")
+			time.Sleep(25 * time.Second)
+			s.submit("b", "b1")
+			s.submit("a", "a1")
+			s.submit("c", "c0")
+			f, err := s.Forecast(t.Context(), time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked := time.Since(s.begin)
+			s.drain()
+			var got []time.Duration
+			for _, p := range f.Curve {
+				got = append(got, asked+p.After)
+			}
+			var want []time.Duration
+			for _, st := range s.starts[2:] {
+				want = append(want, st.at)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("serial %v: the forecast is of starts at %v, want %v", serial, got, want)
+			}
+		})
+	}
+}
+
+// A forecast right after SetParams knows the debt that the limit has.
+func TestForecastAfterSetParams(t *testing.T) {
+	for name, burst := range map[string]int{"even": 1, "burst": 10} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := open(t, inMemory(), config{Params: gcra.FreqLimitParams{Limit: 1, Period: time.Minute, Burst: burst}}, nil)
+				for i := range 30 {
+					s.submit("chat", named("m", i))
+				}
+				synctest.Wait()
+				time.Sleep(10 * time.Second)
+				for range 2 {
+					if err := s.SetParams("chat", gcra.FreqLimitParams{Limit: 2, Period: time.Minute, Burst: burst}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				f, err := s.Forecast(t.Context(), 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				asked := time.Since(s.begin)
+				s.drainLoosely()
+				if got, want := asked+f.Last, s.last(); (got - want).Abs() > dispatcher.DefaultHorizon {
+					t.Errorf("the last start is forecast for %v, and comes at %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+// As many workers as there are numbers are no reason to allocate for them.
+func TestForecastOfManyWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config{Workers: math.MaxInt}
+		if f, err := dispatcher.Plan(cfg, slices.Values([]job{{Key: "a"}, {Key: "b"}}), time.Second); err != nil || f.Jobs != 2 || f.Last != 0 {
+			t.Errorf("Plan() = %+v, %v, want 2 jobs at once", f, err)
+		}
+		s := open(t, inMemory(), cfg, nil)
+		if f, err := s.Forecast(t.Context(), math.MaxInt64); err != nil || f.Jobs != 0 {
+			t.Errorf("Forecast() = %+v, %v, want no jobs", f, err)
+		}
+		s.drain()
+	})
 }

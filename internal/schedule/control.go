@@ -60,9 +60,29 @@ func (s *Scheduler) Params(key string) (p gcra.FreqLimitParams, ok bool) {
 // Doubt has the backend asked how a limit stands, as soon as a job wants to know.
 func (s *Scheduler) Doubt(now int64, key string) {
 	if lim := s.lookUp(key).limit; lim != nil {
+		if s.doubted == nil {
+			s.doubted = make(map[*limit]int64)
+		}
+		s.doubted[lim] = s.expected(lim).TAT
 		lim.state.TAT = min(lim.state.TAT, now)
 		s.opensEarlier(lim)
 		s.changed(lim)
+	}
+}
+
+// expected returns the state that a limit will prove to have, as far as can be told.
+func (s *Scheduler) expected(lim *limit) gcra.State {
+	state := lim.state
+	if tat, ok := s.doubted[lim]; ok {
+		state.TAT = max(state.TAT, tat)
+	}
+	return state
+}
+
+// trust ends a doubt about a limit: the backend has told of it.
+func (s *Scheduler) trust(lim *limit) {
+	if len(s.doubted) > 0 {
+		delete(s.doubted, lim)
 	}
 }
 

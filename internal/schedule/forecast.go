@@ -16,18 +16,18 @@ type Expected struct {
 // returns false. It returns how many jobs expire, and whether all end: what is paused
 // does not. It is slow, and touches nothing of the scheduler that the image is of.
 func (im *Image) Forecast(takes int64, each func(Expected) bool) (expired int, all bool) {
-	s, _ := im.scheduler(nil)
-	return s.play(im.now, im.running, takes, each)
+	s, running, _ := im.scheduler(nil)
+	return s.play(im.now, running, takes, each)
 }
 
 // ForecastOf is Forecast, up to the start of one job; false if it expires or does not
 // start.
 func (im *Image) ForecastOf(target *Job, takes int64) (e Expected, ok bool) {
-	s, stand := im.scheduler(target)
+	s, running, stand := im.scheduler(target)
 	if stand == nil {
 		return e, false
 	}
-	s.play(im.now, im.running, takes, func(x Expected) bool {
+	s.play(im.now, running, takes, func(x Expected) bool {
 		if x.Job == stand {
 			e, ok = x, true
 		}
@@ -38,23 +38,16 @@ func (im *Image) ForecastOf(target *Job, takes int64) (e Expected, ok bool) {
 
 // Play plays all that waits to its end, from an instant on: see [Image.Forecast].
 func (s *Scheduler) Play(now, takes int64, each func(Expected) bool) (expired int, all bool) {
-	return s.play(now, 0, takes, each)
+	return s.play(now, nil, takes, each)
 }
 
 // play takes the place of the caller, the clock and a backend that grants all it is
-// asked for. Some workers are busy with other jobs at first.
-func (s *Scheduler) play(now int64, busy int, takes int64, each func(Expected) bool) (expired int, all bool) {
-	s.idle -= busy
-	end := now + takes // of those
-	running := make([]*Job, 0, s.cfg.Workers)
-	first := 0 // of running, which are in the order of their ends
+// asked for. Some jobs run at first; running is in the order of slots, and so of ends.
+func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expected) bool) (expired int, all bool) {
+	first := 0 // of running
 	var taken Expected
 	s.taking = func(l *lane, slot int64) { taken = s.expect(l, slot) }
 	for {
-		if busy > 0 && end <= now {
-			s.idle += busy
-			busy = 0
-		}
 		for first < len(running) && running[first].Slot+takes <= now {
 			s.Finished(now, running[first], false)
 			running[first] = nil
@@ -80,9 +73,6 @@ func (s *Scheduler) play(now int64, busy int, takes int64, each func(Expected) b
 		}
 		expired += s.expireAll(now)
 		at, ok := s.Wake()
-		if busy > 0 && (!ok || end < at) {
-			at, ok = end, true
-		}
 		if first < len(running) {
 			if over := running[first].Slot + takes; !ok || over < at {
 				at, ok = over, true

@@ -12,7 +12,7 @@ import (
 type Image struct {
 	cfg     Config
 	now     int64
-	running int
+	running []Run
 	seq     uint64
 	outage  int64
 	paused  bool
@@ -20,6 +20,13 @@ type Image struct {
 	lanes   []laneImage
 	limits  []limitImage
 	apart   []datedImage
+}
+
+// Run is a job that runs.
+type Run struct {
+	Key      string
+	Priority int
+	Slot     int64 // when it began
 }
 
 type laneImage struct {
@@ -53,11 +60,11 @@ type limitImage struct {
 	closed int64
 }
 
-// Image returns what waits, and goes on waiting. It takes from 0.1 us a job,
-// if they have few keys, to 1 us, if each has its own.
-func (s *Scheduler) Image(now int64) *Image {
+// Image returns what waits, and goes on waiting, while these jobs run. It takes from
+// 0.1 us a job, if they have few keys, to 1 us, if each has its own.
+func (s *Scheduler) Image(now int64, running []Run) *Image {
 	im := &Image{
-		cfg: s.cfg, now: now, running: max(0, s.cfg.Workers-s.idle),
+		cfg: s.cfg, now: now, running: running,
 		seq: s.seq, outage: s.outage, paused: s.paused,
 	}
 	im.lanes = make([]laneImage, 0, len(s.names))
@@ -67,12 +74,9 @@ func (s *Scheduler) Image(now int64) *Image {
 	}
 	for _, n := range s.names {
 		if lim := n.limit; lim != nil {
-			im.limits = append(im.limits, limitImage{n.key, lim.params, lim.state, lim.closed})
+			im.limits = append(im.limits, limitImage{n.key, lim.params, s.expected(lim), lim.closed})
 		}
 		for l := n.lanes; l != nil; l = l.sibling {
-			if l.state == asking {
-				im.running-- // it has a worker already, and gets it again
-			}
 			if l.length > 0 {
 				im.lanes = append(im.lanes, s.imageOf(l))
 			}
@@ -106,7 +110,7 @@ func (s *Scheduler) imageOf(l *lane) laneImage {
 
 // scheduler returns a scheduler in which all of the image waits, and the job that
 // stands for target, if that is in it.
-func (im *Image) scheduler(target *Job) (s *Scheduler, stand *Job) {
+func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Job) {
 	cfg := im.cfg
 	cfg.Horizon, cfg.Lead, cfg.Shared = 0, 0, false
 	s = New(cfg)
@@ -167,12 +171,19 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, stand *Job) {
 	}
 	s.seq = im.seq
 	s.tau = im.now
+	for _, r := range im.running {
+		l := s.find(r.Key, r.Priority)
+		l.running++
+		s.idle--
+		running = append(running, &Job{lane: l, Slot: min(r.Slot, im.now)})
+	}
+	slices.SortFunc(running, func(a, b *Job) int { return cmp.Compare(a.Slot, b.Slot) })
 	for _, li := range order {
 		l := s.find(li.key, li.rank.priority)
 		l.rank.by, l.overdue = li.rank.by, li.overdue
 		s.enter(im.now, l, false)
 	}
-	return s, stand
+	return s, running, stand
 }
 
 // share is agree for limits whose params are known already.

@@ -27,6 +27,9 @@ type Job struct {
 // Key returns the key of the job.
 func (j *Job) Key() string { return j.lane.name.key }
 
+// Run returns the job as one that runs.
+func (j *Job) Run() Run { return Run{j.Key(), j.Priority(), j.Slot} }
+
 // Priority returns the priority of the job.
 func (j *Job) Priority() int { return j.lane.rank.priority }
 

@@ -197,6 +197,7 @@ func (s *Scheduler) forget(now int64) {
 		s.debts.remove(lim)
 		lim.inDebts = false
 		if !lim.used() {
+			s.trust(lim)
 			lim.name.limit = nil
 			s.dropName(lim.name)
 			if len(s.lost) > muchMemory {

@@ -46,7 +46,8 @@ type Scheduler struct {
 	bound map[*Job]binding // of jobs that ask; nil until there are some
 	lost  map[string]loss  // the same
 
-	deferred int64 // until when the key is deferred that is for longest
+	doubted  map[*limit]int64 // what their TATs were thought to be
+	deferred int64            // until when the key is deferred that is for longest
 
 	timed   queue[*timedGate]   // closed gates with cohorts, by when they open
 	ready   queue[*readyGate]   // open gates with cohorts, by rank
@@ -126,6 +127,7 @@ func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
 			lim.state.TAT = max(lim.state.TAT, slot+chargeOf(lim.params, u.gate.cost))
 			lim.state.Last = max(lim.state.Last, slot)
 			lim.missed = 0
+			s.trust(lim)
 			s.changed(lim)
 		}
 	}
@@ -165,6 +167,7 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 			continue
 		}
 		lim.missed = 0
+		s.trust(lim)
 		if r.Deferred {
 			s.Defer(now, lim.name.key, r.Until)
 		} else {
