@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -72,7 +73,7 @@ func (o *Options) dates(epoch time.Time, now int64) schedule.Dates {
 		}
 	}
 	if left := o.Deadline.Sub(epoch); !o.Deadline.IsZero() && left < farAway {
-		dates.Deadline = max(1, int64(left))
+		dates.Deadline = cmp.Or(int64(left), 1) // 0 is none
 	}
 	return dates
 }
@@ -123,18 +124,22 @@ func (d *Dispatcher[T]) claimID(e *entry[T]) {
 	d.ids[id] = e
 }
 
-// freeID requires that mu is held. If the job waited behind one with its ID that
-// still runs, the ID is that one's again.
+// freeID takes a job that ends from among those with its ID: the latest is in ids, and
+// each knows the one before it. It requires that mu is held.
 func (d *Dispatcher[T]) freeID(e *entry[T]) {
-	id, old := e.options().ID, e.extra.behind
-	for old != nil && old.extra.ended {
-		old = old.extra.behind
-	}
+	id, before := e.options().ID, e.extra.behind
 	e.extra.behind = nil
+	latest := d.ids[id]
 	switch {
-	case d.ids[id] != e:
-	case old != nil:
-		d.ids[id] = old
+	case latest != e:
+		for x := latest; x != nil; x = x.extra.behind {
+			if x.extra.behind == e {
+				x.extra.behind = before
+				return
+			}
+		}
+	case before != nil:
+		d.ids[id] = before
 	default:
 		delete(d.ids, id)
 	}

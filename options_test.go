@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -243,4 +244,54 @@ func TestBadOptions(t *testing.T) {
 	if err := s.SetParams("x", every(-1)); !errors.Is(err, backend.ErrLimit) {
 		t.Errorf("SetParams() = %v, want an error that is ErrLimit", err)
 	}
+}
+
+// An ID is taken while a job with it waits or runs, in whatever order those end that
+// came with Replace while others ran.
+func TestIDOfSeveralThatRun(t *testing.T) {
+	ends := [][]string{{"a", "b", "c"}, {"a", "c", "b"}, {"b", "a", "c"}, {"b", "c", "a"}, {"c", "a", "b"}, {"c", "b", "a"}}
+	for _, order := range ends {
+		synctest.Test(t, func(t *testing.T) {
+			goOn := map[string]chan struct{}{"a": make(chan struct{}), "b": make(chan struct{}), "c": make(chan struct{})}
+			s := open(t, inMemory(), config{}, func(_ context.Context, j job) error {
+				if wait := goOn[j.Payload]; wait != nil {
+					<-wait
+				}
+				return nil
+			})
+			named := func(payload string, replace bool) job {
+				return job{Key: "chat", Payload: payload, Options: &options{ID: "status", Replace: replace}}
+			}
+			for _, payload := range []string{"a", "b", "c"} {
+				s.submitJob(named(payload, true))
+				synctest.Wait() // it runs
+			}
+			for _, payload := range order {
+				if err := s.SubmitJob(t.Context(), named("early", false)); !errors.Is(err, dispatcher.ErrDuplicate) {
+					t.Errorf("SubmitJob() before %s has ended, of %q = %v, want %v", payload, order, err, dispatcher.ErrDuplicate)
+				}
+				close(goOn[payload])
+				synctest.Wait()
+			}
+			s.submitJob(named("after", false))
+			s.drain()
+			s.wantOrder("a", "b", "c", "after")
+		})
+	}
+}
+
+// A deadline may have passed before there was a dispatcher.
+func TestDeadlineBeforeNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{}, nil)
+		for payload, left := range map[string]time.Duration{"long ago": -time.Hour, "just now": -1, "now": 0} {
+			s.submitJob(job{Key: "chat", Payload: payload, Options: &options{Deadline: s.begin.Add(left)}})
+		}
+		s.drain()
+		s.wantOrder("now")
+		jobs := slices.Values([]job{{Key: "chat", Options: &options{Deadline: time.Now().Add(-time.Hour)}}})
+		if f, err := dispatcher.Plan(config{}, jobs, 0); err != nil || f.Jobs != 0 || f.Expired != 1 {
+			t.Errorf("Plan() of a job whose deadline has passed = %+v, %v, want 1 expired", f, err)
+		}
+	})
 }
