@@ -42,6 +42,7 @@ type line struct {
 	waiters list.List     // of *waiter
 	counter *list.Element // nil if all hold slots
 	asking  bool          // the backend is being asked: answers must come in order
+	cleared bool          // meanwhile all was forgotten
 
 	spares    []slot // to give back to the backend, the latest first
 	releasing bool   // somebody does: it takes back the last one only
@@ -218,7 +219,8 @@ func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) err
 	if err == nil {
 		f.trip.observe(answered.Sub(asked))
 	}
-	l.asking = false
+	cleared := l.cleared
+	l.asking, l.cleared = false, false
 	if l.counter != nil {
 		l.counter.Value.(*waiter).tell() // it may have come while this one asked
 	}
@@ -232,7 +234,7 @@ func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) err
 		// A refusal may name a slot within the horizon, which has come nearer: not
 		// so often that this would be a loop without end.
 		w.again = d.Slot
-		if soonest := answered.Add(lead + time.Millisecond); w.again.Before(soonest) {
+		if soonest := answered.Add(lead + time.Millisecond); cleared || w.again.Before(soonest) {
 			w.again = soonest
 		}
 	}
@@ -347,6 +349,7 @@ func (f *FreqLimit) Clear(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, l := range f.keys {
+		l.cleared = l.asking // the answer may be of before
 		if l.counter != nil {
 			w := l.counter.Value.(*waiter)
 			w.again = time.Time{}

@@ -367,3 +367,32 @@ func TestTrap33NewFreqLimit(t *testing.T) {
 		t.Errorf("NewFreqLimit() = %v, %v, want the params and backend given", f, err)
 	}
 }
+
+// Who asks the backend while that is cleared does not go by the answer.
+func TestFreqLimitClearWhileItAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &remote{inner: inMemory(), trip: 20 * time.Millisecond}
+		f, err := dispatcher.NewFreqLimit(b, every(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Wait(t.Context(), "key"); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		var waits sync.WaitGroup
+		waits.Go(func() {
+			if err := f.Wait(t.Context(), "key"); err != nil {
+				t.Error(err)
+			}
+		})
+		time.Sleep(15 * time.Millisecond) // the refusal is on its way back
+		if err := f.Clear(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		waits.Wait()
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("the wait ends after %v, want it to ask anew", took)
+		}
+	})
+}
