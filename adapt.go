@@ -200,20 +200,14 @@ func (l *loop[T]) creep(now int64) {
 
 // repace makes the jobs that wait go at the pace of their limit.
 func (l *loop[T]) repace(now int64, key string, p *pace) {
-	l.sched.SetParams(now, key, p.params())
-	l.sched.Doubt(now, key)
+	l.changeParams(now, key, p.base)
 }
 
-// rule returns the params of a limit that a job brings, as they are to be: those that
-// were set for it, at the pace that it has found.
-func (l *loop[T]) rule(lim *Limit) gcra.FreqLimitParams {
-	params, ok := l.params[lim.Key]
-	if !ok {
-		params = lim.Params
-	}
-	if p := l.paces[lim.Key]; p != nil {
+// atPace returns params of a limit at the pace that it has found.
+func (l *loop[T]) atPace(key string, params gcra.FreqLimitParams) gcra.FreqLimitParams {
+	if p := l.paces[key]; p != nil {
 		p.base = params
-		params = p.params()
+		return p.params()
 	}
 	return params
 }

@@ -26,7 +26,8 @@ func (d *Dispatcher[T]) post(do func(l *loop[T], now int64)) {
 }
 
 // ask has the loop find something out, and waits for that: for Run, if it has not been
-// called. The error is that of ctx, or ErrClosed when Run has returned.
+// called. The error is that of ctx, or ErrClosed when Run stops: it may wait for the
+// handler that asks.
 func ask[T, R any](ctx context.Context, d *Dispatcher[T], find func(l *loop[T], now int64) R) (R, error) {
 	reply := make(chan R, 1)
 	d.command(func(l *loop[T], now int64) { reply <- find(l, now) })
@@ -36,7 +37,7 @@ func ask[T, R any](ctx context.Context, d *Dispatcher[T], find func(l *loop[T], 
 		return r, nil
 	case <-ctx.Done():
 		return none, context.Cause(ctx)
-	case <-d.done:
+	case <-d.deaf:
 	}
 	select {
 	case r := <-reply:

@@ -91,8 +91,9 @@ type Config[T any] struct {
 	// the worker that has it, which is held as long as OnDone takes; and for jobs
 	// that no worker has, those that Run drops at its end or that the backend
 	// rejects, one after another, while the scheduling waits. It must be quick
-	// and safe for concurrent use. It may submit, but not wait for Shutdown. If
-	// it panics, that is logged. Defaults to nothing.
+	// and safe for concurrent use. It may submit, but not wait for the scheduling:
+	// Shutdown, WaitIdle, SubmitAll, Drop, Load, Forecast and their like would wait
+	// for ever. If it panics, that is logged. Defaults to nothing.
 	OnDone func(Result[T])
 
 	// Retry is what becomes of jobs whose handlers return an error. Defaults to

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ func (d *Dispatcher[T]) ResumeKey(key string) {
 // last. The error is what the params have against them; nothing is changed then.
 func (d *Dispatcher[T]) SetParams(key string, params gcra.FreqLimitParams) error {
 	if params == (gcra.FreqLimitParams{}) {
-		d.command(func(l *loop[T], _ int64) { delete(l.params, key) })
+		d.command(func(l *loop[T], now int64) { l.unsetParams(now, key) })
 		return nil
 	}
 	if err := backend.Check(d.backend, []Limit{{Key: key, Params: params}}); err != nil {
@@ -52,13 +53,56 @@ func (d *Dispatcher[T]) SetParams(key string, params gcra.FreqLimitParams) error
 	return nil
 }
 
+// setting is what SetParams has set for a limit.
+type setting struct {
+	params gcra.FreqLimitParams
+	own    gcra.FreqLimitParams // those that jobs bring, the latest; zero: none has
+}
+
 func (l *loop[T]) setParams(now int64, key string, params gcra.FreqLimitParams) {
-	if l.params == nil {
-		l.params = make(map[string]gcra.FreqLimitParams)
+	if l.settings == nil {
+		l.settings = make(map[string]*setting)
 	}
-	l.params[key] = params
-	l.sched.SetParams(now, key, l.rule(&Limit{Key: key}))
+	set := l.settings[key]
+	if set == nil {
+		set = &setting{own: l.paramsOf(key)}
+		l.settings[key] = set
+	}
+	set.params = params
+	l.changeParams(now, key, params)
+}
+
+func (l *loop[T]) unsetParams(now int64, key string) {
+	set := l.settings[key]
+	delete(l.settings, key)
+	if set != nil && set.own != (gcra.FreqLimitParams{}) {
+		l.changeParams(now, key, set.own)
+	}
+}
+
+// changeParams lets the jobs that wait for a limit go by other params.
+func (l *loop[T]) changeParams(now int64, key string, params gcra.FreqLimitParams) {
+	l.sched.SetParams(now, key, l.atPace(key, params))
 	l.sched.Doubt(now, key)
+}
+
+// paramsOf returns the params of a limit without its pace, zero if there are none.
+func (l *loop[T]) paramsOf(key string) gcra.FreqLimitParams {
+	if p := l.paces[key]; p != nil {
+		return p.base
+	}
+	params, _ := l.sched.Params(key)
+	return params
+}
+
+// rule returns the params of a limit that a job brings, as they are to be: those that
+// were set for it, at the pace that it has found.
+func (l *loop[T]) rule(lim *Limit) gcra.FreqLimitParams {
+	params := lim.Params
+	if set := l.settings[lim.Key]; set != nil {
+		set.own, params = params, set.params
+	}
+	return l.atPace(lim.Key, params)
 }
 
 // SetWorkers changes Config.Workers. If more jobs run than that, they go on, and none
@@ -76,7 +120,7 @@ func (d *Dispatcher[T]) SetWorkers(n int) error {
 // are being taken, go on.
 //
 // It waits for the goroutine that schedules, so it must not be called by Config.OnDone,
-// and, before Run, for that. The error is that of ctx, or ErrClosed after Run.
+// and, before Run, for that. The error is that of ctx, or ErrClosed once Run stops.
 func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]], error) {
 	jobs, err := ask(ctx, d, func(l *loop[T], now int64) []Job[T] {
 		var jobs []Job[T]
@@ -86,6 +130,7 @@ func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]],
 			jobs = append(jobs, job)
 			l.drop(e, job, Dropped, ErrDropped)
 		})
+		slices.SortStableFunc(jobs, func(a, b Job[T]) int { return cmp.Compare(a.submitted, b.submitted) })
 		return jobs
 	})
 	if err != nil {
@@ -146,7 +191,7 @@ func (d *Dispatcher[T]) submitWhenRoom(ctx context.Context, job Job[T]) error {
 	for err = d.SubmitJob(ctx, job); errors.Is(err, ErrFull); err = d.SubmitJob(ctx, job) {
 		select {
 		case <-d.room:
-		case <-d.done:
+		case <-d.shut:
 			return ErrClosed
 		case <-ctx.Done():
 			return fmt.Errorf("dispatcher: submit: %w", context.Cause(ctx))

@@ -276,3 +276,58 @@ func TestSubmitAllFromMany(t *testing.T) {
 		}
 	})
 }
+
+// Drop goes by the submission, also where a job has waited for its date.
+func TestDropOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{}, nil)
+		s.PauseKey("chat")
+		s.submitJob(job{Key: "chat", Payload: "m0", Options: &options{NotBefore: s.begin.Add(time.Second)}})
+		for i := range 4 {
+			time.Sleep(time.Millisecond)
+			s.submitJob(job{Key: "chat", Payload: named("m", i+1), Priority: i % 2})
+		}
+		time.Sleep(2 * time.Second)
+		jobs, err := s.Drop(t.Context(), "chat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for j := range jobs {
+			got = append(got, j.Payload)
+		}
+		if want := []string{"m0", "m1", "m2", "m3", "m4"}; !slices.Equal(got, want) {
+			t.Errorf("Drop() = %q, want %q", got, want)
+		}
+		s.drain()
+	})
+}
+
+// With the zero params the jobs that wait have their own again, those that were
+// submitted before SetParams and those that came after.
+func TestUnsetParams(t *testing.T) {
+	inEachBackend(t, func(t *testing.T, b backend.Backend) {
+		s := open(t, b, config{Params: perSecond(10)}, nil)
+		set := func(p gcra.FreqLimitParams) {
+			if err := s.SetParams("chat", p); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		for i := range 5 {
+			s.submit("chat", named("before", i))
+		}
+		set(every(time.Hour))
+		set(every(2 * time.Hour))
+		for i := range 5 {
+			s.submit("chat", named("after", i))
+		}
+		synctest.Wait()
+		time.Sleep(time.Second)
+		set(gcra.FreqLimitParams{})
+		s.drainLoosely()
+		if at := s.last(); at > 3*time.Second {
+			t.Errorf("the last of 10 jobs at 10/s, which were slowed down for a second, starts at %v", at)
+		}
+	})
+}

@@ -22,8 +22,10 @@ type Dispatcher[T any] struct {
 	epoch   *time.Time // instant 0 of the scheduler; jobs point to it too
 
 	wake chan struct{} // holds a token while there is news
-	done chan struct{} // closed when Run has returned
 	room chan struct{} // holds a token when there is some
+	shut chan struct{} // closed when nothing is accepted any more
+	deaf chan struct{} // closed when no command is obeyed any more
+	done chan struct{} // closed when Run has returned
 
 	// What submitters write, what workers write, and what all only read are in
 	// cache lines of their own.
@@ -75,6 +77,8 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 		epoch:   new(time.Now()),
 		wake:    make(chan struct{}, 1),
 		room:    make(chan struct{}, 1),
+		shut:    make(chan struct{}),
+		deaf:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
 	d.desk.open(d)
@@ -279,7 +283,7 @@ func (d *Dispatcher[T]) finish() {
 // do, else it waits for Run.
 func (d *Dispatcher[T]) Shutdown(ctx context.Context) error {
 	d.mu.Lock()
-	d.closed = true
+	d.closeIntake()
 	idle := !d.ran && d.waiting.Load() == 0
 	d.signal()
 	d.mu.Unlock()
@@ -297,6 +301,14 @@ func (d *Dispatcher[T]) Shutdown(ctx context.Context) error {
 		}
 		waiting, running, _ := d.present()
 		return &ShutdownError{Waiting: waiting, Running: running, Err: context.Cause(ctx)}
+	}
+}
+
+// closeIntake requires that mu is held.
+func (d *Dispatcher[T]) closeIntake() {
+	if !d.closed {
+		d.closed = true
+		close(d.shut)
 	}
 }
 

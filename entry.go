@@ -30,7 +30,7 @@ type extra[T any] struct {
 	handle   *Handle[T]              // nil: nobody has asked for one
 	running  bool                    // a worker has it
 	ended    bool                    // its outcome is known
-	behind   *entry[T]               // one with the same ID that ran when this one came
+	behind   *entry[T]               // one with the same ID that ran when this one came, and has not ended
 	canceled bool                    // by its handle
 	cancel   context.CancelCauseFunc // ends the handler's context, while it runs
 }
@@ -60,6 +60,9 @@ func (e *entry[T]) options() *Options {
 	}
 	return e.extra.options
 }
+
+// tracked reports whether a handle may be told of the job's end.
+func (e *entry[T]) tracked() bool { return e.extra != nil && e.extra.tracked }
 
 func (e *entry[T]) hasID() bool {
 	o := e.options()

@@ -98,7 +98,7 @@ func (h *Handle[T]) finish(r *Result[T]) {
 
 // isCanceled reports whether a job has been canceled.
 func (d *Dispatcher[T]) isCanceled(e *entry[T]) bool {
-	if e.extra == nil || !e.extra.tracked {
+	if !e.tracked() {
 		return false
 	}
 	d.mu.Lock()
@@ -145,14 +145,18 @@ func (d *Dispatcher[T]) cease(e *entry[T], again bool) (canceled bool) {
 	return x.canceled
 }
 
-// settle notes that a job has ended, and returns its handle, if there is one.
-func (d *Dispatcher[T]) settle(e *entry[T]) *Handle[T] {
-	if !e.extra.tracked {
+// settle notes that a job has ended, and returns its handle, if there is one. A job that
+// has been canceled meanwhile, and would not have started anyway, ends as that.
+func (d *Dispatcher[T]) settle(e *entry[T], r *Result[T]) *Handle[T] {
+	if !e.tracked() {
 		return nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e.extra.ended = true
+	if e.extra.canceled && (r.Outcome == Dropped || r.Outcome == Expired) {
+		r.Outcome, r.Err = Canceled, ErrCanceled
+	}
 	if e.hasID() {
 		d.freeID(e)
 	}

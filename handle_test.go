@@ -210,3 +210,45 @@ func TestHandlesAreDoneAfterRun(t *testing.T) {
 		}
 	})
 }
+
+// A handle knows when its job ran, also where nobody else asks.
+func TestHandleKnowsTheTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := dispatcher.New(inMemory(), func(context.Context, job) error {
+			time.Sleep(time.Minute)
+			return nil
+		}, config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go d.Run(t.Context())
+		begin := time.Now()
+		h, err := d.Track(t.Context(), job{Key: "chat"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := h.Wait(t.Context())
+		if err != nil || !r.Started.Equal(begin) || !r.Ended.Equal(begin.Add(time.Minute)) {
+			t.Errorf("Wait() = %+v, %v, want Started %v and Ended a minute later", r, err, begin)
+		}
+		if err := d.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A job that was canceled before its end ends as that, whatever would have ended it.
+func TestCancelBeforeTheStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := prepare(t, inMemory(), config{}, nil)
+		h := s.track(job{Key: "chat", Payload: "job", Limits: []dispatcher.Limit{limit("chat", perSecond(1))}})
+		if !h.Cancel() {
+			t.Error("Cancel() before Run = false, want true")
+		}
+		s.run()
+		s.cut()
+		if r, ok := h.Result(); !ok || r.Outcome != dispatcher.Canceled || !errors.Is(r.Err, dispatcher.ErrCanceled) {
+			t.Errorf("Result() = %v, %v, %v, want %v", r.Outcome, r.Err, ok, dispatcher.Canceled)
+		}
+	})
+}

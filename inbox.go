@@ -85,7 +85,9 @@ func (l *loop[T]) take(empty inbox[T], closing bool) (in inbox[T], closed bool) 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.closed = l.closed || closing
+	if closing {
+		l.closeIntake()
+	}
 	if l.express {
 		l.seeToExpress(closing)
 	}

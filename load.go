@@ -32,7 +32,8 @@ func (l Load) Waiting() int {
 // person or a scrape and not for every job; [Dispatcher.Stats] costs next to nothing.
 //
 // It waits for Run, if that has not been called. The error is that of ctx, or
-// [ErrClosed] after Run.
+// [ErrClosed] once Run stops. As all that waits for the goroutine that schedules, it must
+// not be called by what that calls: see Config.OnDone.
 func (d *Dispatcher[T]) Load(ctx context.Context) (Load, error) {
 	load, err := ask(ctx, d, func(l *loop[T], now int64) Load {
 		load := Load{Ready: len(l.coming)}

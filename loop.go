@@ -23,12 +23,12 @@ type loop[T any] struct {
 	sched *schedule.Scheduler
 	asker asker[T]
 
-	commands []command[T]                    // that wait for jobs submitted before them
-	taken    uint64                          // jobs that have been taken in
-	idlers   []chan<- struct{}               // closed when there is nothing to do
-	params   map[string]gcra.FreqLimitParams // of limits, in place of those that jobs bring
-	paces    map[string]*pace                // of limits that have been refused
-	paceAt   int64                           // when one of them is to be looked at
+	commands []command[T]        // that wait for jobs submitted before them
+	taken    uint64              // jobs that have been taken in
+	idlers   []chan<- struct{}   // closed when there is nothing to do
+	settings map[string]*setting // of limits
+	paces    map[string]*pace    // of limits that have been refused
+	paceAt   int64               // when one of them is to be looked at
 
 	express bool         // plain jobs bypass the scheduler: see express.go
 	passed  bool         // all of them have ended
@@ -67,10 +67,7 @@ func (l *loop[T]) run() error {
 	defer l.desk.close()
 	wakeUp := alarm.New(!l.cfg.CoarseTimers)
 	defer wakeUp.Close()
-	for {
-		if l.ctx.Err() != nil {
-			return l.stop()
-		}
+	for l.ctx.Err() == nil {
 		closed := l.takeIn()
 		l.decide()
 		l.handOver()
@@ -80,12 +77,15 @@ func (l *loop[T]) run() error {
 		if l.idle() {
 			l.tellIdle()
 			if closed {
+				close(l.deaf)
 				return nil
 			}
 			l.openExpress()
 		}
 		l.wait(wakeUp)
 	}
+	close(l.deaf)
+	return l.stop()
 }
 
 // takeIn tells the scheduler the news, and returns whether no more jobs can come
@@ -162,7 +162,7 @@ func (l *loop[T]) limits(s *submission[T]) []Limit {
 
 // ruled returns the limits of a job with the params that they are to have.
 func (l *loop[T]) ruled(limits []Limit) []Limit {
-	if len(l.params) == 0 && len(l.paces) == 0 {
+	if len(l.settings) == 0 && len(l.paces) == 0 {
 		return limits
 	}
 	var changed []Limit
@@ -212,7 +212,6 @@ func (l *loop[T]) finished(now int64, f *finished[T]) {
 		l.sched.Finished(now, &e.sched, false)
 		return
 	}
-	l.counts.retried.Add(1)
 	e.extra.stage = stageWaiting
 	switch f.fate {
 	case fateFirst:

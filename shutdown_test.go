@@ -3,7 +3,9 @@ package dispatcher_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -235,3 +237,109 @@ func TestOnDoneMaySubmit(t *testing.T) {
 		}
 	})
 }
+
+// SubmitAll hears of a Shutdown when that begins: also a handler that Run waits for.
+func TestSubmitAllHearsOfShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s *stage
+		full := make(chan struct{})
+		submitAll := func(ctx context.Context) error {
+			n, err := s.SubmitAll(ctx, slices.Values([]job{{Key: "one more"}}))
+			if n != 0 {
+				t.Errorf("SubmitAll() = %d, want 0", n)
+			}
+			return err
+		}
+		s = open(t, inMemory(), config{Workers: 1, Capacity: 1}, func(ctx context.Context, j job) error {
+			if j.Payload == "asks" {
+				<-full
+				return submitAll(ctx)
+			}
+			return nil
+		})
+		s.submit("chat", "asks")
+		synctest.Wait()
+		s.submit("chat", "waits")
+		close(full)
+		outside := make(chan error)
+		go func() { outside <- submitAll(context.Background()) }()
+		synctest.Wait() // the queue is full, and the worker waits for room
+		s.drain()
+		for who, err := range map[string]error{"a handler": s.outcomeOf("asks").Err, "another": <-outside} {
+			if !errors.Is(err, dispatcher.ErrClosed) {
+				t.Errorf("SubmitAll() by %s = %v, want %v", who, err, dispatcher.ErrClosed)
+			}
+		}
+	})
+}
+
+// Who asks while Run waits for handlers is answered: it may be one of them.
+func TestAskWhileItStops(t *testing.T) {
+	questions := map[string]func(s *stage, h *dispatcher.Handle[string]) error{
+		"Load": func(s *stage, _ *dispatcher.Handle[string]) error { _, err := s.Load(context.Background()); return err },
+		"Busiest": func(s *stage, _ *dispatcher.Handle[string]) error {
+			_, err := s.Busiest(context.Background(), 1)
+			return err
+		},
+		"Bottlenecks": func(s *stage, _ *dispatcher.Handle[string]) error {
+			_, err := s.Bottlenecks(context.Background(), 1)
+			return err
+		},
+		"Drop": func(s *stage, _ *dispatcher.Handle[string]) error {
+			_, err := s.Drop(context.Background(), "chat")
+			return err
+		},
+		"Forecast": func(s *stage, _ *dispatcher.Handle[string]) error {
+			_, err := s.Forecast(context.Background(), 0)
+			return err
+		},
+		"Estimate": func(_ *stage, h *dispatcher.Handle[string]) error {
+			_, err := h.Estimate(context.Background())
+			return err
+		},
+	}
+	for name, ask := range questions {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var s *stage
+				handles := make(chan *dispatcher.Handle[string], 1)
+				s = open(t, inMemory(), config{}, func(ctx context.Context, _ job) error {
+					h := <-handles
+					<-ctx.Done()
+					return ask(s, h)
+				})
+				handles <- s.track(job{Key: "chat", Payload: "asks"})
+				synctest.Wait()
+				s.cut()
+				if err := s.outcomeOf("asks").Err; !errors.Is(err, dispatcher.ErrClosed) {
+					t.Errorf("%s() while Run stops: %v, want %v", name, err, dispatcher.ErrClosed)
+				}
+			})
+		})
+	}
+}
+
+// What the Observer is told of as retried is counted as that, also if it is dropped
+// instead, since Run stops.
+func TestRetriedAtTheStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := &retries{}
+		s := open(t, inMemory(), config{Observer: told}, func(ctx context.Context, _ job) error {
+			<-ctx.Done()
+			return dispatcher.RetryAfter(time.Second)
+		})
+		s.submit("chat", "job")
+		synctest.Wait()
+		s.cut()
+		if got := s.Stats().Retried; got != 1 || told.n.Load() != 1 {
+			t.Errorf("Stats().Retried = %d, the Observer is told of %d, want 1 each", got, told.n.Load())
+		}
+	})
+}
+
+// retries is an Observer that counts them.
+type retries struct{ n atomic.Int64 }
+
+func (*retries) Started(context.Context, job)                         {}
+func (r *retries) Retried(context.Context, job, error, time.Duration) { r.n.Add(1) }
+func (*retries) Ended(context.Context, result)                        {}

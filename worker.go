@@ -57,7 +57,7 @@ func (d *Dispatcher[T]) do(ctx context.Context, s start[T], h *hand[T]) {
 	d.describe(e, &a.job)
 	a.job.attempt++
 	a.job.slot = s.slot
-	if timed := e.sched.Timed(); timed || d.cfg.calledAtEnd() {
+	if timed := e.sched.Timed(); timed || d.cfg.calledAtEnd() || e.tracked() {
 		now := d.now()
 		a.started = now
 		if timed {
@@ -159,6 +159,7 @@ func (d *Dispatcher[T]) again(ctx context.Context, e *entry[T], a *attempt[T], h
 		x.failures++
 	}
 	d.waiting.Add(1)
+	d.counts.retried.Add(1)
 	d.rest(h)
 	delay := min(v.delay, backend.Unlimited)
 	done.fate = v.fate
@@ -206,7 +207,7 @@ func stopped(ctx context.Context) error {
 // end counts, logs and reports the outcome of a job.
 func (d *Dispatcher[T]) end(e *entry[T], r *Result[T]) {
 	if e.extra != nil {
-		if h := d.settle(e); h != nil {
+		if h := d.settle(e, r); h != nil {
 			defer h.finish(r)
 		}
 	}
