@@ -2,14 +2,8 @@ package dispatcher
 
 import "context"
 
-// command is something for the loop to do, once it has taken in the jobs that were
-// submitted before.
-type command[T any] struct {
-	after uint64 // jobs that have been taken in
-	do    func(l *loop[T], now int64)
-}
-
-// command has the loop do something. It does not wait for it.
+// command has the loop do something, before it takes in any more jobs. It does not
+// wait for it.
 func (d *Dispatcher[T]) command(do func(l *loop[T], now int64)) {
 	d.mu.Lock()
 	if !d.over {
@@ -21,8 +15,15 @@ func (d *Dispatcher[T]) command(do func(l *loop[T], now int64)) {
 
 // post puts a command into the inbox. It requires that mu is held.
 func (d *Dispatcher[T]) post(do func(l *loop[T], now int64)) {
-	d.plain.open = false
-	d.inbox.commands = append(d.inbox.commands, command[T]{d.submitted, do})
+	d.stopExpress()
+	d.inbox.commands = append(d.inbox.commands, do)
+}
+
+// question is something for the loop to find out, once it has taken in the jobs that
+// were submitted before.
+type question[T any] struct {
+	after  uint64 // jobs that have been taken in
+	answer func(l *loop[T], now int64)
 }
 
 // ask has the loop find something out, and waits for that: for Run, if it has not been
@@ -30,7 +31,15 @@ func (d *Dispatcher[T]) post(do func(l *loop[T], now int64)) {
 // handler that asks.
 func ask[T, R any](ctx context.Context, d *Dispatcher[T], find func(l *loop[T], now int64) R) (R, error) {
 	reply := make(chan R, 1)
-	d.command(func(l *loop[T], now int64) { reply <- find(l, now) })
+	d.mu.Lock()
+	if !d.over {
+		d.stopExpress()
+		d.inbox.questions = append(d.inbox.questions, question[T]{
+			d.submitted, func(l *loop[T], now int64) { reply <- find(l, now) },
+		})
+	}
+	d.mu.Unlock()
+	d.signal()
 	var none R
 	select {
 	case r := <-reply:
@@ -47,16 +56,16 @@ func ask[T, R any](ctx context.Context, d *Dispatcher[T], find func(l *loop[T], 
 	}
 }
 
-// obey does what was commanded, as far as the jobs that were submitted before have
+// answerAll answers what was asked, as far as the jobs that were submitted before have
 // been taken in.
-func (l *loop[T]) obey(now int64) {
+func (l *loop[T]) answerAll(now int64) {
 	n := 0
-	for n < len(l.commands) && l.commands[n].after <= l.taken {
-		l.commands[n].do(l, now)
-		l.commands[n].do = nil
+	for n < len(l.questions) && l.questions[n].after <= l.taken {
+		l.questions[n].answer(l, now)
+		l.questions[n].answer = nil
 		n++
 	}
-	if l.commands = l.commands[n:]; len(l.commands) == 0 {
-		l.commands = nil
+	if l.questions = l.questions[n:]; len(l.questions) == 0 {
+		l.questions = nil
 	}
 }

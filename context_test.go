@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 	"weak"
+
+	"github.com/freqlimit/dispatcher"
 )
 
 type contextKey string
@@ -107,11 +109,12 @@ func TestHandlerContextEndsWithRun(t *testing.T) {
 	})
 }
 
-// A dispatcher whose Run has returned holds on to nothing of it.
+// A dispatcher whose Run has returned, and a handle, hold on to nothing of it.
 func TestRunLetsGoOfItsContext(t *testing.T) {
 	type key struct{}
 	synctest.Test(t, func(t *testing.T) {
 		s := prepare(t, inMemory(), config{}, nil)
+		var h *dispatcher.Handle[string]
 		run := func() (held weak.Pointer[[1 << 16]byte]) {
 			value := new([1 << 16]byte)
 			ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, value))
@@ -120,6 +123,7 @@ func TestRunLetsGoOfItsContext(t *testing.T) {
 			go func() { ended <- s.Run(ctx) }()
 			s.submit("key", "plain")
 			s.submit("key", "limited", limit("key", perSecond(1)))
+			h = s.track(job{Key: "key", Payload: "tracked"})
 			if err := s.Shutdown(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -133,5 +137,6 @@ func TestRunLetsGoOfItsContext(t *testing.T) {
 			t.Error("the context of Run is still held")
 		}
 		runtime.KeepAlive(s)
+		runtime.KeepAlive(h)
 	})
 }

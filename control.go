@@ -14,8 +14,9 @@ import (
 )
 
 // Pause lets no job start until Resume. Jobs whose slots have been taken already, at
-// most Config.Horizon ago, or are being asked for, still start. Deadlines and deferrals go on. It may be called
-// before Run, and returns at once. A Shutdown waits for what is paused.
+// most Config.Horizon ago, or are being asked for, still start. Deadlines and deferrals
+// go on. It may be called before Run, and returns at once. A Shutdown waits for what is
+// paused.
 func (d *Dispatcher[T]) Pause() { d.command(func(l *loop[T], _ int64) { l.sched.Pause() }) }
 
 // Resume ends what Pause began. What each limit has missed is not made up for.

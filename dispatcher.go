@@ -27,11 +27,11 @@ type Dispatcher[T any] struct {
 	deaf chan struct{} // closed when no command is obeyed any more
 	done chan struct{} // closed when Run has returned
 
-	// What submitters write, what workers write, and what all only read are in
-	// cache lines of their own.
+	// What mostly submitters write, what mostly workers write, and what all only
+	// read are in cache lines of their own.
 	_ [64]byte
 
-	waiting   atomic.Int64 // accepted jobs that no worker has, at most Capacity but for retries
+	waiting   atomic.Int64 // accepted jobs that no worker has, at most Capacity but for retries, and express.unsaid
 	told      atomic.Bool  // the loop has been woken, and has not looked since
 	mu        sync.Mutex   // guards what follows
 	closed    bool         // nothing is accepted any more
@@ -225,7 +225,7 @@ func (d *Dispatcher[T]) heed(key string, until int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.over {
-		d.plain.open = false
+		d.stopExpress()
 		d.inbox.deferred = append(d.inbox.deferred, deferral{key, until})
 	}
 }

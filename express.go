@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/freqlimit/dispatcher/gcra"
 	"github.com/freqlimit/dispatcher/internal/schedule"
@@ -45,7 +46,8 @@ type intake[T any] struct {
 
 // express is the plain jobs at the desk. desk.mu guards it.
 type express[T any] struct {
-	open      bool // workers may take jobs
+	open      bool        // workers may take jobs
+	barred    atomic.Bool // but not these, that are there: there is news for the loop; guarded by nothing
 	queue     plainJobs[T]
 	most      int    // workers
 	running   int    // jobs, also those that run on after it was open
@@ -148,7 +150,9 @@ func (d *Dispatcher[T]) present() (waiting, running int, succeeded uint64) {
 }
 
 // ready reports whether there is a job for a worker.
-func (x *express[T]) ready() bool { return x.open && !x.queue.empty() && x.running < x.most }
+func (x *express[T]) ready() bool {
+	return x.open && !x.queue.empty() && x.running < x.most && !x.barred.Load()
+}
 
 // startPlain gives a worker the next plain job. It requires that desk.mu is held.
 func (d *Dispatcher[T]) startPlain(h *hand[T]) start[T] {
@@ -198,21 +202,29 @@ func (x *express[T]) over() bool { return x.closing && x.idle() }
 
 func (x *express[T]) idle() bool { return x.running == 0 && x.queue.empty() }
 
+// stopExpress lets no more plain jobs be accepted or started, until the loop has heard of
+// what keeps them. It requires that mu is held.
+func (d *Dispatcher[T]) stopExpress() {
+	d.plain.open = false
+	d.desk.express.barred.Store(true)
+}
+
 // openExpress lets plain jobs go by express, if there is nothing to do and nothing has come.
 func (l *loop[T]) openExpress() {
-	if l.express || !l.mayExpress() || !l.sched.Quiet(l.now()) || len(l.commands) > 0 {
+	if l.express || !l.mayExpress() || !l.sched.Quiet(l.now()) {
 		return
 	}
 	l.desk.mu.Lock()
 	defer l.desk.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if in := &l.inbox; len(in.submitted.last) > 0 || len(in.commands) > 0 || len(in.deferred) > 0 {
+	if in := &l.inbox; len(in.submitted.last) > 0 || len(in.commands) > 0 || len(in.questions) > 0 || len(in.deferred) > 0 {
 		return
 	}
 	l.express = true
 	l.plain.open = true
 	l.desk.express.open, l.desk.express.started = true, 0
+	l.desk.express.barred.Store(false)
 	l.desk.express.most = l.sched.Workers()
 }
 

@@ -248,6 +248,48 @@ func TestPlainJobsWaitForLeave(t *testing.T) {
 	}
 }
 
+// Once a command has returned, it holds for all that waits: nothing starts before the
+// loop has heard of it, however much there is to take in first.
+func TestCommandsHoldAtOnce(t *testing.T) {
+	const jobs, nth = 5000, 500
+	for name, command := range map[string]func(s *stage) error{
+		"Pause":    func(s *stage) error { s.Pause(); return nil },
+		"PauseKey": func(s *stage) error { s.PauseKey("key"); return nil },
+		"Defer":    func(s *stage) error { return s.Defer(context.Background(), "key", time.Hour) },
+	} {
+		for _, plain := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, "/plain=", plain), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var s *stage
+					started := 0
+					s = prepare(t, inMemory(), config{Workers: 1}, func(context.Context, job) error {
+						if started++; started == nth {
+							return command(s)
+						}
+						return nil
+					})
+					for range jobs {
+						j := job{Key: "key", Payload: "job"}
+						if !plain {
+							j.Priority = 1
+						}
+						s.submitJob(j)
+					}
+					s.run()
+					time.Sleep(time.Minute)
+					synctest.Wait()
+					if got := len(s.order()); got != nth {
+						t.Errorf("%d jobs have started, want the %d up to the command", got, nth)
+					}
+					s.Resume()
+					s.ResumeKey("key")
+					s.drain()
+				})
+			})
+		}
+	}
+}
+
 // When Run's context ends, what waits by express is dropped, each job once.
 func TestPlainJobsAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

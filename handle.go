@@ -125,9 +125,10 @@ func (d *Dispatcher[T]) begin(run context.Context, e *entry[T]) (context.Context
 	}
 	x.running = true
 	if x.handle != nil {
-		inner := stop
-		ctx, x.cancel = context.WithCancelCause(ctx)
-		stop = func() { x.cancel(nil); inner() }
+		inner, cancel := stop, context.CancelCauseFunc(nil)
+		ctx, cancel = context.WithCancelCause(ctx)
+		stop = func() { cancel(nil); inner() }
+		x.cancel = cancel
 	}
 	return ctx, stop
 }
@@ -141,6 +142,7 @@ func (d *Dispatcher[T]) cease(e *entry[T], again bool) (canceled bool) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	x.cancel = nil // it knows the context of Run
 	x.running = !again || x.canceled
 	return x.canceled
 }

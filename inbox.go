@@ -5,7 +5,8 @@ type inbox[T any] struct {
 	submitted blocks[submission[T]]
 	deferred  []deferral
 	answered  []*batch[T]
-	commands  []command[T]
+	commands  []func(l *loop[T], now int64)
+	questions []question[T]
 }
 
 type deferral struct {
@@ -102,6 +103,7 @@ func (in inbox[T]) reset() inbox[T] {
 		deferred:  empty(in.deferred),
 		answered:  empty(in.answered),
 		commands:  empty(in.commands),
+		questions: empty(in.questions),
 	}
 }
 

@@ -23,12 +23,12 @@ type loop[T any] struct {
 	sched *schedule.Scheduler
 	asker asker[T]
 
-	commands []command[T]        // that wait for jobs submitted before them
-	taken    uint64              // jobs that have been taken in
-	idlers   []chan<- struct{}   // closed when there is nothing to do
-	settings map[string]*setting // of limits
-	paces    map[string]*pace    // of limits that have been refused
-	paceAt   int64               // when one of them is to be looked at
+	questions []question[T]       // that wait for jobs submitted before them
+	taken     uint64              // jobs that have been taken in
+	idlers    []chan<- struct{}   // closed when there is nothing to do
+	settings  map[string]*setting // of limits
+	paces     map[string]*pace    // of limits that have been refused
+	paceAt    int64               // when one of them is to be looked at
 
 	express bool         // plain jobs bypass the scheduler: see express.go
 	passed  bool         // all of them have ended
@@ -93,7 +93,13 @@ func (l *loop[T]) run() error {
 func (l *loop[T]) takeIn() (closed bool) {
 	in, closed := l.take(l.empty, false)
 	now := l.now()
-	l.commands = append(l.commands, in.commands...)
+	for _, do := range in.commands {
+		do(l, now)
+	}
+	for _, d := range in.deferred {
+		l.sched.Defer(now, d.key, d.until)
+	}
+	l.questions = append(l.questions, in.questions...)
 	l.fresh = in.submitted.drain(l.fresh)
 	if !l.left.empty() {
 		l.admitLeft(now)
@@ -107,16 +113,13 @@ func (l *loop[T]) takeIn() (closed bool) {
 		}
 		in.submitted.recycle(block)
 	}
-	for _, d := range in.deferred {
-		l.sched.Defer(now, d.key, d.until)
-	}
 	if !l.express { // else what a worker has laid there since ends it first
 		l.collect(now)
 	}
 	for _, b := range in.answered {
 		l.asker.answered(now, b)
 	}
-	l.obey(now)
+	l.answerAll(now)
 	l.creep(now)
 	l.empty = in.reset()
 	return closed
@@ -129,8 +132,8 @@ func (l *loop[T]) idle() bool {
 
 // admit passes a submitted job on to the scheduler.
 func (l *loop[T]) admit(now int64, s *submission[T]) {
-	if len(l.commands) > 0 {
-		l.obey(now)
+	if len(l.questions) > 0 {
+		l.answerAll(now)
 	}
 	l.submit(now, s)
 	l.taken++

@@ -165,9 +165,10 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 			}
 			e.State = e.Charge(slot, l.Params, l.Units())
 		}
-	}
-	for i := range list {
-		b.passed(list[i].shard, now)
+		for i := range list {
+			list[i].shard.latest = now
+			b.dropSome(list[i].shard)
+		}
 	}
 	b.unlock(set)
 	// A literal would be made elsewhere and copied here.
@@ -190,13 +191,13 @@ func (b *Backend) Defer(ctx context.Context, key string, d time.Duration) error 
 	s := b.shardOf(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := b.now()
+	s.latest = b.now()
 	e := s.keys[key]
 	if e == nil {
 		e = s.add(key)
 	}
-	e.closed = max(e.closed, now+int64(min(d, backend.Unlimited)))
-	b.passed(s, now)
+	e.closed = max(e.closed, s.latest+int64(min(d, backend.Unlimited)))
+	b.dropSome(s)
 	return nil
 }
 

@@ -20,11 +20,11 @@ const (
 type shard struct {
 	mu     sync.Mutex // guards what follows
 	keys   map[string]*entry
-	latest int64 // instant of what was decided last
+	latest int64 // no decision to come is of an earlier instant
 	added  int   // keys added since keys were dropped last
 	peak   int   // the most keys that this map has held
 
-	_ [80]byte // no two shards share a cache line, nor a pair of lines
+	_ [88]byte // no two shards share a cache line, nor a pair of lines
 }
 
 // makeShards makes empty shards, a power of two.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
@@ -60,6 +61,13 @@ func TestPairsInOppositeOrders(t *testing.T) {
 		if len(chain) != goroutines*rounds {
 			t.Errorf("slots of pair %d = %d, want %d", i, len(chain), goroutines*rounds)
 		}
+	}
+}
+
+// No two shards share a cache line, nor a pair of lines, wherever the first begins.
+func TestShardsAreApart(t *testing.T) {
+	if size := unsafe.Sizeof(shard{}); size%128 != 0 {
+		t.Errorf("a shard has %d bytes, want a multiple of 128", size)
 	}
 }
 

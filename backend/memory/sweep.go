@@ -92,18 +92,16 @@ func (b *Backend) sweepEvery(interval time.Duration) {
 	}
 }
 
-// passed notes that all that is decided from now on is of this instant or later, and
-// looks at a few keys of a shard, from a random place on, if enough are new. It
-// requires that the shard is locked.
-func (b *Backend) passed(s *shard, now int64) {
-	s.latest = now
+// dropSome looks at a few keys of a shard, from a random place on, if enough are
+// new. It requires that the shard is locked and latest is the present.
+func (b *Backend) dropSome(s *shard) {
 	if s.added < dropEvery {
 		return
 	}
 	look := s.added * dropPer
 	s.added = 0
 	for key, e := range s.keys {
-		if b.due(e, now) {
+		if b.due(e, s.latest) {
 			delete(s.keys, key)
 		}
 		if look--; look == 0 {

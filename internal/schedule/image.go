@@ -67,8 +67,6 @@ func (s *Scheduler) Image(now int64, running []Run) *Image {
 		cfg: s.cfg, now: now, running: running,
 		seq: s.seq, outage: s.outage, paused: s.paused,
 	}
-	im.lanes = make([]laneImage, 0, len(s.names))
-	im.limits = make([]limitImage, 0, len(s.names))
 	for key := range s.pauses {
 		im.pauses = append(im.pauses, key)
 	}

@@ -46,6 +46,9 @@ func TestMemoryFollowsWaitingJobs(t *testing.T) {
 	if n := w.limitsKept(); n < keys {
 		t.Errorf("%d limits are kept while they are in debt, want %d at least", n, keys)
 	}
+	if w.peak < keys {
+		t.Errorf("the maps are said to have held %d names, want %d at least", w.peak, keys)
+	}
 	at, ok := w.Tidy()
 	if !ok || at < w.now || at > w.now+2*sec {
 		t.Errorf("Tidy() = %d, %v, want an instant in the two seconds after %d", at, ok, w.now)
