@@ -117,8 +117,8 @@ func (d *Dispatcher[T]) SetWorkers(n int) error {
 }
 
 // Drop ends the waiting of all jobs of a key, and returns them in the order of their
-// submission. Each ends as [Dropped] with [ErrDropped]. Jobs that run, or whose slots
-// are being taken, go on.
+// submission. Each has ended then as [Dropped] with [ErrDropped]. Jobs that run, or
+// whose slots are being taken, go on.
 //
 // It waits for the goroutine that schedules, so it must not be called by Config.OnDone,
 // and, before Run, for that. The error is that of ctx, or ErrClosed once Run stops.
@@ -135,7 +135,7 @@ func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]],
 		return jobs
 	})
 	if err != nil {
-		return nil, fmt.Errorf("dispatcher: drop: %w", err)
+		return slices.Values([]Job[T]{}), fmt.Errorf("dispatcher: drop: %w", err)
 	}
 	return slices.Values(jobs), nil
 }

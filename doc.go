@@ -29,27 +29,31 @@
 //     starts, whatever else waits.
 //   - No slot wasted: a job that does not run has charged nothing, and no limit
 //     is charged for an instant more than Config.Horizon ahead.
-//   - Order: jobs of one key and one priority start in the order of submission.
+//   - Order: jobs of one key and one priority start, for the first time, in the order
+//     of submission; those with a NotBefore in that of their dates.
 //   - Submit does not wait: not for a limit, a worker or the network.
 //   - Waiting is free: a waiting job holds no goroutine, timer or worker.
 //   - Exactly one outcome for every accepted job, reported to Config.OnDone.
-//     After Run has returned nothing starts and no goroutine is left.
+//     After Run has returned nothing starts and none of its goroutines is left.
 //   - One bad handler, with an error, a panic or no end, harms its own job alone.
 //
 // Less formally: what can start, starts, on time; what can't, waits and costs
 // only its memory; and nobody else waits for it.
 //
-// Four things qualify this. A worker that has been set aside for a slot, at most
-// Config.Horizon ahead, is not free. And a job that others have kept from its
-// limits for several times their interval claims its slot: others then may take
-// those limits only if that does not put it off. Without that, a job under two
-// busy limits might never find both open. And a slot that was taken, at most
-// Config.Horizon ahead, by a job that then does not run is given back only if no
-// later one has been given out, and if the backend is a [backend.Releaser].
-// And where processes share a busy limit through a backend, each asks for it in
-// its turn, a few horizons after the one before: claims hold inside a process
-// only, a job may wait for its process's turn, and if an answer is lost or a
-// process dies, up to a horizon of slots goes with it.
+// Four things qualify this:
+//
+//   - A worker that has been set aside for a slot, at most Config.Horizon ahead, is
+//     not free.
+//   - A job that others have kept from its limits for several times their interval
+//     claims its slot: others then may take those limits only if that does not put it
+//     off. Without that, a job under two busy limits might never find both open.
+//   - A slot that was taken, at most Config.Horizon ahead, by a job that then does not
+//     run is given back only if no later one has been given out, and if the backend is
+//     a [backend.Releaser].
+//   - Where processes share a busy limit through a backend, each asks for it in its
+//     turn, a few horizons after the one before. Order, priority and claims hold inside
+//     a process only, a job may wait for its process's turn, and if an answer is lost
+//     or a process dies, up to a horizon of slots goes with it.
 //
 // # Limits
 //

@@ -15,29 +15,28 @@ func (l *loop[T]) stop() error {
 	for _, s := range slices.Backward(l.coming) {
 		l.giveBack(ctx, l.sched.Request(&s.entry.sched, nil), s.stamp)
 	}
-	why := stopped(l.ctx)
 	for _, s := range l.coming {
-		l.drop(s.entry, l.lastOf(s.entry), Dropped, why)
+		l.drop(s.entry, l.lastOf(s.entry), Dropped, s.entry.stopped(l.ctx))
 	}
 	l.coming = nil
 	l.sched.Abandon(func(j *schedule.Job) {
 		e := entryOf[T](j)
-		l.drop(e, l.lastOf(e), Dropped, why)
+		l.drop(e, l.lastOf(e), Dropped, e.stopped(l.ctx))
 	})
-	l.dropFresh(l.fresh, why)
+	l.dropFresh(l.fresh)
 	l.fresh = nil
 	for {
 		in, _ := l.take(inbox[T]{}, true)
 		for !l.left.empty() {
-			l.dropFresh([][]submission[T]{l.left.submissions()}, why)
+			l.dropFresh([][]submission[T]{l.left.submissions()})
 		}
-		l.dropFresh(in.submitted.drain(nil), why)
+		l.dropFresh(in.submitted.drain(nil))
 		done := l.desk.collect(nil)
 		observeLateness(&l.lateness, done)
 		for _, f := range done {
 			l.busy--
 			if f.fate != fateEnded && f.fate != fateWithdrawn {
-				l.drop(f.entry, l.lastOf(f.entry), Dropped, why)
+				l.drop(f.entry, l.lastOf(f.entry), Dropped, f.entry.stopped(l.ctx))
 			}
 		}
 		for _, b := range in.answered {
@@ -51,11 +50,11 @@ func (l *loop[T]) stop() error {
 }
 
 // dropFresh drops jobs that are not with the scheduler.
-func (l *loop[T]) dropFresh(fresh [][]submission[T], why error) {
+func (l *loop[T]) dropFresh(fresh [][]submission[T]) {
 	for _, block := range fresh {
 		for i := range block {
 			s := &block[i]
-			l.drop(s.entry, l.jobBefore(s), Dropped, why)
+			l.drop(s.entry, l.jobBefore(s), Dropped, s.entry.stopped(l.ctx))
 		}
 	}
 }

@@ -22,6 +22,7 @@ type extra[T any] struct {
 	ctx      context.Context // that of Submit, for its values; nil if it has none
 	attempt  int             // how often the job has been started
 	failures int             // how often its handler has failed
+	err      error           // what the handler returned last, to run again
 	options  *Options        // nil: none
 	tracked  bool            // it has an ID, or a handle from the start
 	stage    stage           // where the loop has it

@@ -19,8 +19,9 @@ var (
 	ErrRunning = errors.New("dispatcher: Run may be called once")
 
 	// ErrStopped is matched by the error of a job that was dropped: its
-	// dispatcher stopped before the job could start.
-	ErrStopped = errors.New("dispatcher: stopped before the job started")
+	// dispatcher stopped before the job could start, or run again. Then the error
+	// that its handler returned last is matched too.
+	ErrStopped = errors.New("dispatcher: stopped before the job was done")
 
 	// ErrDropped is the error of a job that was dropped by [Dispatcher.Drop].
 	ErrDropped = errors.New("dispatcher: dropped")

@@ -310,8 +310,8 @@ func ExampleDispatcher_Forecast() {
 	// Unordered output:
 	// a: succeeded
 	// 2 jobs, the last in 2h0m0s
-	// b: dropped: dispatcher: stopped before the job started: context canceled
-	// c: dropped: dispatcher: stopped before the job started: context canceled
+	// b: dropped: dispatcher: stopped before the job was done: context canceled
+	// c: dropped: dispatcher: stopped before the job was done: context canceled
 }
 
 // Middleware around a handler: the first is the outermost.

@@ -209,6 +209,7 @@ func TestRetryDelay(t *testing.T) {
 		{dispatcher.Retry{Jitter: -1}, 1 << 40, time.Minute, time.Minute},
 		{dispatcher.Retry{Jitter: -1, Initial: time.Hour}, 5, time.Hour, time.Hour},
 		{dispatcher.Retry{Jitter: -1, Initial: time.Millisecond, Max: time.Second, Multiplier: 10}, 3, 100 * time.Millisecond, 100 * time.Millisecond},
+		{dispatcher.Retry{Jitter: -1, Max: 100 * time.Millisecond}, 1, 100 * time.Millisecond, 100 * time.Millisecond},
 		{dispatcher.Retry{Jitter: 0.1, Multiplier: 1}, 9, 900 * time.Millisecond, 1100 * time.Millisecond},
 	} {
 		for range 100 {

@@ -32,8 +32,8 @@ func (l Load) Waiting() int {
 // person or a scrape and not for every job; [Dispatcher.Stats] costs next to nothing.
 //
 // It waits for Run, if that has not been called. The error is that of ctx, or
-// [ErrClosed] once Run stops. As all that waits for the goroutine that schedules, it must
-// not be called by what that calls: see Config.OnDone.
+// [ErrClosed] once Run stops. It must not be called by Config.OnDone, OnBackend or the
+// Observer: it would wait for ever.
 func (d *Dispatcher[T]) Load(ctx context.Context) (Load, error) {
 	load, err := ask(ctx, d, func(l *loop[T], now int64) Load {
 		load := Load{Ready: len(l.coming)}
@@ -85,7 +85,7 @@ func (d *Dispatcher[T]) Busiest(ctx context.Context, n int) (iter.Seq[KeyLoad], 
 		return loads
 	})
 	if err != nil {
-		return nil, fmt.Errorf("dispatcher: busiest: %w", err)
+		return slices.Values([]KeyLoad{}), fmt.Errorf("dispatcher: busiest: %w", err)
 	}
 	var busy []KeyLoad
 	for _, k := range loads {
@@ -124,7 +124,7 @@ func (d *Dispatcher[T]) Bottlenecks(ctx context.Context, n int) (iter.Seq[Bottle
 		return limits
 	})
 	if err != nil {
-		return nil, fmt.Errorf("dispatcher: bottlenecks: %w", err)
+		return slices.Values([]Bottleneck{}), fmt.Errorf("dispatcher: bottlenecks: %w", err)
 	}
 	slices.SortFunc(limits, func(a, b Bottleneck) int {
 		return cmp.Or(cmp.Compare(b.Lost, a.Lost), cmp.Compare(a.Key, b.Key))

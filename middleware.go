@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -34,10 +35,13 @@ func Recover[T any]() Middleware[T] {
 	}
 }
 
-// Timeout ends the context of each run of a handler after d, which must be above 0,
-// with the cause [context.DeadlineExceeded]. It does not leave a handler that goes on
-// all the same. Options.Timeout does it for one job.
+// Timeout ends the context of each run of a handler after d, with the cause
+// [context.DeadlineExceeded]. It does not leave a handler that goes on all the same.
+// Options.Timeout does it for one job. It panics unless d is above 0.
 func Timeout[T any](d time.Duration) Middleware[T] {
+	if d <= 0 {
+		panic(fmt.Sprintf("dispatcher: Timeout of %v: must be above 0", d))
+	}
 	return func(next Handler[T]) Handler[T] {
 		return func(ctx context.Context, job Job[T]) error {
 			ctx, cancel := context.WithTimeout(ctx, d)

@@ -12,15 +12,16 @@ import (
 // Options is what few jobs need, for [Job.Options]. The zero value of each field
 // does nothing.
 type Options struct {
-	// ID names the job among those that wait or run. A second submission of an ID
-	// is refused with a [*DuplicateError], unless it sets Replace. An ID is free
-	// again once the job has ended.
+	// ID names the job among all of the dispatcher that wait or run, whatever their
+	// keys. A second submission of an ID is refused with a [*DuplicateError], unless
+	// it sets Replace. An ID is free again once the job has ended.
 	ID string
 
 	// Replace puts the payload into the job that waits with the same ID, in place
 	// of its own, instead of being refused: the newest text of a message that is
-	// edited over and over. The job keeps its place and all else, and Submit
-	// returns nil. A job that runs is left alone: then this one waits behind it,
+	// edited over and over. The job keeps its place and all else, its key, limits,
+	// priority and other options: those of this submission, a Deadline too, are not
+	// looked at. Submit returns nil. A job that runs is left alone: then this one waits behind it,
 	// and the next replaces this one's payload. It needs an ID.
 	Replace bool
 

@@ -19,15 +19,16 @@ import (
 // [Permanent] errors are not retried; [RetryAfter] and [Snooze] do not count. A panic
 // is not retried, but see [Recover].
 type Retry struct {
-	// MaxAttempts is how often the handler may fail, the first run included. 0 and
-	// 1 do not retry.
+	// MaxAttempts is how often the handler may fail, the first run included: 1 does
+	// not retry. It must be given if anything else is.
 	MaxAttempts int
 
-	Initial    time.Duration // before the second run; defaults to 1s
-	Max        time.Duration // the longest; defaults to 1m, or Initial if that is longer
+	Initial    time.Duration // before the second run; defaults to 1s, or Max if that is shorter
+	Max        time.Duration // the longest, before jitter; defaults to 1m, or Initial if that is longer
 	Multiplier float64       // at least 1; defaults to 2
 
-	// Jitter is from 0 to 1; defaults to 0.5. A negative value is none.
+	// Jitter is from 0 to 1; defaults to 0.5: from half to one and a half times as
+	// long. A negative value is none.
 	Jitter float64
 
 	// If says which errors are worth another run. It must be quick and safe for
@@ -60,6 +61,8 @@ func (r Retry) validate(field string) error {
 		return wrong("Multiplier", r.Multiplier, "must be at least 1")
 	case !(r.Jitter <= 1):
 		return wrong("Jitter", r.Jitter, "must be at most 1")
+	case r.MaxAttempts == 0 && (r.Initial != 0 || r.Max != 0 || r.Multiplier != 0 || r.Jitter != 0 || r.If != nil):
+		return wrong("MaxAttempts", r.MaxAttempts, "must be at least 1 where other fields of "+field+" are set")
 	}
 	return nil
 }
@@ -79,10 +82,12 @@ func (r Retry) Delay(failures int) time.Duration {
 		Multiplier:          r.Multiplier,
 		RandomizationFactor: r.Jitter,
 	}
-	if b.InitialInterval == 0 {
-		b.InitialInterval = DefaultRetryInitial
-	}
-	if b.MaxInterval == 0 {
+	switch {
+	case b.InitialInterval == 0 && b.MaxInterval == 0:
+		b.InitialInterval, b.MaxInterval = DefaultRetryInitial, DefaultRetryMax
+	case b.InitialInterval == 0:
+		b.InitialInterval = min(DefaultRetryInitial, b.MaxInterval)
+	case b.MaxInterval == 0:
 		b.MaxInterval = max(DefaultRetryMax, b.InitialInterval)
 	}
 	if b.Multiplier == 0 {

@@ -314,6 +314,9 @@ func TestAskWhileItStops(t *testing.T) {
 				if err := s.outcomeOf("asks").Err; !errors.Is(err, dispatcher.ErrClosed) {
 					t.Errorf("%s() while Run stops: %v, want %v", name, err, dispatcher.ErrClosed)
 				}
+				if jobs, err := s.Drop(context.Background(), "chat"); err == nil || len(slices.Collect(jobs)) > 0 {
+					t.Errorf("Drop() after Run = %v, %v, want no jobs and an error", jobs, err)
+				}
 			})
 		})
 	}
@@ -343,3 +346,19 @@ type retries struct{ n atomic.Int64 }
 func (*retries) Started(context.Context, job)                         {}
 func (r *retries) Retried(context.Context, job, error, time.Duration) { r.n.Add(1) }
 func (*retries) Ended(context.Context, result)                        {}
+
+// A job that has failed, and was to run again when Run stopped, says why it failed.
+func TestDroppedBeforeItRanAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{Retry: dispatcher.Retry{MaxAttempts: 2, Initial: time.Hour}}, func(context.Context, job) error {
+			return errFailed
+		})
+		s.submit("chat", "job")
+		time.Sleep(time.Minute)
+		s.cut()
+		r := s.outcomeOf("job")
+		if r.Outcome != dispatcher.Dropped || !errors.Is(r.Err, dispatcher.ErrStopped) || !errors.Is(r.Err, errFailed) || !errors.Is(r.Err, errEnough) {
+			t.Errorf("outcome: %v, %v, want dropped by a stop, with why it stopped and what the handler said", r.Outcome, r.Err)
+		}
+	})
+}

@@ -9,7 +9,7 @@ import (
 type Stats struct {
 	Waiting int // accepted jobs that no worker has begun
 	Running int // jobs whose handlers have not returned
-	Workers int // goroutines that have been started for handlers
+	Workers int // goroutines that are there for handlers; none after Run
 
 	Submitted uint64 // jobs accepted
 	Retried   uint64 // times that a job went back to run again

@@ -24,7 +24,7 @@ func (d *Dispatcher[T]) work(ctx context.Context, h *hand[T]) {
 			return
 		}
 		if ctx.Err() != nil {
-			d.unstarted(ctx, s, h, Dropped, stopped(ctx))
+			d.unstarted(ctx, s, h, Dropped, s.entry.stopped(ctx))
 		} else {
 			d.do(ctx, s, h)
 		}
@@ -125,7 +125,9 @@ func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T]
 	if a.stop != nil {
 		if canceled := d.cease(e, a.verdict.fate != fateEnded); canceled && outcome == Failed {
 			outcome, a.verdict.fate = Canceled, fateEnded
-			a.err = fmt.Errorf("%w: %w", ErrCanceled, a.err)
+			if !errors.Is(a.err, ErrCanceled) {
+				a.err = fmt.Errorf("%w: %w", ErrCanceled, a.err)
+			}
 		}
 		a.stop()
 	}
@@ -154,7 +156,7 @@ func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T]
 func (d *Dispatcher[T]) again(ctx context.Context, e *entry[T], a *attempt[T], h *hand[T]) {
 	done := &h.done
 	x, v := e.more(), &a.verdict
-	x.attempt = a.job.attempt
+	x.attempt, x.err = a.job.attempt, a.err
 	if v.fails {
 		x.failures++
 	}
@@ -200,8 +202,11 @@ func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAf
 }
 
 // stopped is the error of a job that is dropped because Run's ctx has ended.
-func stopped(ctx context.Context) error {
-	return fmt.Errorf("%w: %w", ErrStopped, context.Cause(ctx))
+func (e *entry[T]) stopped(run context.Context) error {
+	if e.extra != nil && e.extra.err != nil {
+		return fmt.Errorf("%w: %w; attempt %d: %w", ErrStopped, context.Cause(run), e.extra.attempt, e.extra.err)
+	}
+	return fmt.Errorf("%w: %w", ErrStopped, context.Cause(run))
 }
 
 // end counts, logs and reports the outcome of a job.
@@ -215,14 +220,14 @@ func (d *Dispatcher[T]) end(e *entry[T], r *Result[T]) {
 	switch r.Outcome {
 	case Failed:
 		d.cfg.Logger.Warn("dispatcher: job failed",
-			slog.String("key", r.Job.Key), slog.Any("error", r.Err))
+			slog.String("key", r.Job.Key), slog.Int("attempt", r.Job.attempt), slog.Any("error", r.Err))
 	case Panicked:
 		stack := []byte(nil)
 		if p, ok := errors.AsType[*PanicError](r.Err); ok {
 			stack = p.Stack
 		}
 		d.cfg.Logger.Error("dispatcher: handler panicked",
-			slog.String("key", r.Job.Key), slog.Any("error", r.Err), slog.String("stack", string(stack)))
+			slog.String("key", r.Job.Key), slog.Int("attempt", r.Job.attempt), slog.Any("error", r.Err), slog.String("stack", string(stack)))
 	}
 	if d.cfg.OnDone != nil {
 		defer d.tellDone(r) // also if the Observer ends the goroutine

@@ -50,7 +50,7 @@ type LimitError struct {
 
 // Error implements error.
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("invalid limit %d, key %.100q: %v", e.Index, e.Key, e.Err)
+	return fmt.Sprintf("invalid limits[%d], key %.100q: %v", e.Index, e.Key, e.Err)
 }
 
 // Is reports whether target is [ErrLimit].

@@ -79,7 +79,7 @@ func TestValidateRefuses(t *testing.T) {
 			if wrong.Index != c.index || wrong.Key != c.key {
 				t.Errorf("Validate() names limit %d, key %q, want %d, %q", wrong.Index, wrong.Key, c.index, c.key)
 			}
-			if want := fmt.Sprintf("limit %d, key %q", c.index, c.key); !strings.Contains(err.Error(), want) {
+			if want := fmt.Sprintf("limits[%d], key %q", c.index, c.key); !strings.Contains(err.Error(), want) {
 				t.Errorf("Validate() = %q, want %q in it", err, want)
 			}
 		})

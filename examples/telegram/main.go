@@ -24,7 +24,7 @@
 //	go run ./examples/telegram -redis 127.0.0.1:6379
 //
 // Ctrl-C stops it cleanly: messages on their way are finished. Those not sent,
-// and those given up, are written to a file to go on with.
+// and those given up, are written to a file to go on with: the one that -unsent names.
 package main
 
 import (

@@ -87,6 +87,18 @@ func TestTable20HotKeysThen600ColdFair(t *testing.T) {
 	})
 }
 
+// Where the long keys come last, only Backlog starts them early.
+func TestTable600ColdKeysThen20Hot(t *testing.T) {
+	inEachRun(t, eachOrder, func(t *testing.T, order Order, horizon int64) {
+		w := play(t, order, horizon, batch{"cold", 600, 1}, batch{"hot", 20, 60})
+		want := 79600 * time.Millisecond
+		if order == Backlog {
+			want = 59970 * time.Millisecond
+		}
+		wantAbout(t, "all done", w.last(), want)
+	})
+}
+
 func TestTable20HotKeysThen600ColdFIFOAndBacklog(t *testing.T) {
 	inEachRun(t, fifoOrBacklog, func(t *testing.T, order Order, horizon int64) {
 		w := play(t, order, horizon, batch{"hot", 20, 60}, batch{"cold", 600, 1})
