@@ -17,7 +17,7 @@ import (
 // that should not hold a goroutine while it waits, use a [Dispatcher].
 //
 //   - Waits for one key end in the order in which they began.
-//   - A wait that is cancelled gives its slot to the next one in line, or back to
+//   - A wait that is canceled gives its slot to the next one in line, or back to
 //     the backend if that is a [backend.Releaser]: it leaves no hole in the
 //     schedule, unless others of the backend were granted a later slot, or the
 //     backend is in another process and was just being asked.

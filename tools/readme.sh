@@ -14,12 +14,15 @@ mkdir -p "$dir"
 prelude='package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log"
 	"log/slog"
 	"net/http"
+	"os"
+	"os/signal"
 	"strconv"
 	"testing"
 	"time"
@@ -34,12 +37,15 @@ import (
 )
 
 var (
+	_ = bytes.NewReader
 	_ context.Context
 	_ = errors.New
 	_ = fmt.Sprint
 	_ = log.Print
 	_ = slog.Info
 	_ http.Handler
+	_ = os.Exit
+	_ = signal.Notify
 	_ = strconv.Itoa
 	_ testing.TB
 	_ time.Time
