@@ -106,7 +106,7 @@ func (m *model) decide(r *backend.Request, turns map[string]int64) backend.Decis
 	}
 	if r.InTurn {
 		d.Turn = d.Slot
-		if binding >= 0 && slot-m.now > horizon {
+		if binding >= 0 && slot-m.now > horizon && r.Limits[binding].Params.Interval() <= 10*time.Second {
 			d.Turn = time.UnixMicro(max(slot, m.turn(r.Limits[binding], slot, horizon, turns)))
 		}
 	}
@@ -140,10 +140,11 @@ func (m *model) charge(l backend.Limit, slot, horizon int64) {
 func (m *model) turn(l backend.Limit, slot, horizon int64, turns map[string]int64) int64 {
 	if _, given := turns[l.Key]; !given {
 		k, _ := m.load(l.Key)
-		t := int64(micro(l.Params).Interval())
+		p := micro(l.Params)
+		t := int64(p.Interval())
 		step := max(t, horizon/2/t*t)
-		first := slot - int64(l.Units()-1)*t
-		k.turn = max(first, min(k.turn+step, first+max(10_000_000, 16*step)))
+		first := max(k.TAT, k.closed) - gcra.Headroom(p, l.Units()) - int64(l.Units()-1)*t
+		k.turn = max(first, min(k.turn+step, first+10_000_000))
 		turns[l.Key] = k.turn
 		m.save(l.Key, k)
 	}

@@ -102,15 +102,29 @@ func TestTurnsOfManyUnits(t *testing.T) {
 	l.wantsTurn(inTurn(0, light), 4*time.Second)
 }
 
-// Turns are given sixteen or ten seconds ahead at most: of those who do not come for
-// theirs no more is lost.
+// Turns are given ten seconds ahead at most: of those who do not come for theirs no
+// more is lost. A limit that is slower gives none: all are told the slot.
 func TestTurnsAreNear(t *testing.T) {
 	l := newTurnLab(t)
-	fast, slow := limit("fast", every(100*time.Millisecond, 1)), limit("slow", every(time.Minute, 1))
-	l.takes(fast, slow)
+	fast, slow := limit("fast", every(100*time.Millisecond, 1)), limit("slow", every(4*time.Second, 1))
+	slowest := limit("slowest", every(time.Minute, 1))
+	l.takes(fast, slow, slowest)
 	for i := range 200 {
 		l.wantsTurn(inTurn(0, fast), min(time.Duration(i+1)*100*time.Millisecond, 10_100*time.Millisecond))
-		l.wantsTurn(inTurn(0, slow), time.Duration(min(i+1, 17))*time.Minute)
+		l.wantsTurn(inTurn(0, slow), min(time.Duration(i+1)*4*time.Second, 14*time.Second))
+		l.wantsTurn(inTurn(0, slowest), time.Minute)
+	}
+}
+
+// A deferral ends with the whole burst, for as many as that is: only those beyond it
+// have turns of their own.
+func TestTurnsAfterADeferral(t *testing.T) {
+	l := newTurnLab(t)
+	k := limit("k", every(time.Second, 4))
+	l.takes(k)
+	l.deferKey(t, "k", (30 * time.Second).Microseconds())
+	for i := range 8 {
+		l.wantsTurn(inTurn(0, k), 30*time.Second+time.Duration(max(0, i-3))*time.Second)
 	}
 }
 
@@ -118,15 +132,15 @@ func TestTurnsAreNear(t *testing.T) {
 // own slot; the next batch gets the next.
 func TestOneTurnForABatch(t *testing.T) {
 	l := newTurnLab(t)
-	a, b := limit("a", every(time.Second, 2)), limit("b", every(time.Minute, 1))
+	a, b := limit("a", every(time.Second, 2)), limit("b", every(5*time.Second, 1))
 	both := a
 	both.Cost = 2
 	l.takes(both, b)
 	batch := []backend.Request{inTurn(0, a), inTurn(0, a), inTurn(0, b), inTurn(0, both), inTurn(0, a, b), request(a), inTurn(0, a)}
 	for i, want := range [][]time.Duration{
-		{1000, 1000, 60_000, 2000, 60_000, -1, 1000},
-		{2000, 2000, 120_000, 2000, 120_000, -1, 2000},
-		{3000, 3000, 180_000, 3000, 180_000, -1, 3000},
+		{1000, 1000, 5_000, 2000, 5_000, -1, 1000},
+		{2000, 2000, 10_000, 2000, 10_000, -1, 2000},
+		{3000, 3000, 15_000, 3000, 15_000, -1, 3000},
 	} {
 		for j, d := range l.reserve(t, batch...) {
 			if got := l.ahead(batch[j], d); got != want[j]*time.Millisecond && (want[j] >= 0 || got != -1) {

@@ -8,7 +8,7 @@ local REQUEST, LIMIT, DECISION = '<I4Bdd', '<I4ddd', '<BI4Bdd'
 local UNLIMITED, IN_TURN = 1, 2
 local REFUSED, GRANTED, FOREIGN = 0, 1, 2
 local MAX_SPAN = 100 * 365 * 86400 * 1000000
-local MAX_QUEUE, MAX_TURNS = 10 * 1000000, 16 -- turns are given this far ahead
+local MAX_QUEUE = 10 * 1000000 -- turns are given this far ahead at most
 
 -- rebase is gcra.State.Rebase: debt is counted in events and measured in the
 -- new interval t, at most 100 years.
@@ -57,14 +57,15 @@ end
 -- turn_of gives a turn for the limit with index i of a request, which would open
 -- at slot: one for a batch. Turns are as far apart as the slots that one who has a
 -- turn takes at once, those of half a horizon; of single units, so that those who
--- want one do not wait behind those who save up for many. How far ahead they are
--- given is bounded, for some who have turns do not come, or are no more.
+-- want one do not wait behind those who save up for many. The first is when one unit
+-- is open: a deferral ends with a burst. How far ahead they are given is bounded, for
+-- some who have turns do not come, or are no more.
 local function turn_of(i, slot, horizon)
   local k, t = key[i], step[i]
   if not asked[k] then
     local apart = max(t, floor(horizon / 2 / t) * t)
-    local first = slot - cost[i] + t
-    turn[k] = max(first, min(turn[k] + apart, first + max(MAX_QUEUE, MAX_TURNS * apart)))
+    local first = max(tat[k], closed[k]) - room[i] - cost[i] + t
+    turn[k] = max(first, min(turn[k] + apart, first + MAX_QUEUE))
     asked[k] = turn[k]
     changed[k] = true
   end
@@ -117,7 +118,8 @@ while at <= size do
       interval[k] = t
       changed[k] = true
     end
-  elseif flags >= IN_TURN and binding > 0 and slot - now > horizon then
+  elseif flags >= IN_TURN and binding > 0 and slot - now > horizon and step[binding] <= MAX_QUEUE then
+    -- A slower limit gives no turns: all ask for its slot, once in a long time.
     again = turn_of(binding, slot, horizon)
   end
   if answer == GRANTED and binding == 0 and slot == now then
