@@ -121,7 +121,8 @@ func (d *Dispatcher[T]) SetWorkers(n int) error {
 // whose slots are being taken, go on.
 //
 // It waits for the goroutine that schedules, so it must not be called by Config.OnDone,
-// and, before Run, for that. The error is that of ctx, or ErrClosed once Run stops.
+// and, before Run, for that. The error is that of ctx, in which case the jobs are dropped
+// all the same, or ErrClosed once Run stops.
 func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]], error) {
 	jobs, err := ask(ctx, d, func(l *loop[T], now int64) []Job[T] {
 		var jobs []Job[T]
@@ -159,8 +160,15 @@ func (d *Dispatcher[T]) WaitIdle(ctx context.Context) error {
 	}
 }
 
-// tellIdle tells those who wait for it that there is nothing to do, when there is not.
+// tellIdle tells those who wait for it that there is nothing to do, when there is not:
+// a handler that has ended may have submitted something before.
 func (l *loop[T]) tellIdle() {
+	l.mu.Lock()
+	news := l.inbox.hasNews()
+	l.mu.Unlock()
+	if news {
+		return
+	}
 	for _, idle := range l.idlers {
 		close(idle)
 	}

@@ -331,3 +331,38 @@ func TestUnsetParams(t *testing.T) {
 		}
 	})
 }
+
+// It is not idle while there is what a handler has submitted that has ended, also if the
+// loop hears of the end first: here OnDone holds that up.
+func TestWaitIdleForWhatAHandlerHasSubmitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s *stage
+		cfg := config{OnDone: func(r result) {
+			if r.Job.Payload == "canceled" {
+				time.Sleep(5 * time.Millisecond)
+			}
+		}}
+		s = open(t, inMemory(), cfg, func(_ context.Context, j job) error {
+			switch j.Payload {
+			case "first":
+				time.Sleep(10 * time.Millisecond)
+				s.submitJob(job{Key: "chat", Payload: "second", Priority: 1})
+			case "second":
+				time.Sleep(time.Minute)
+			}
+			return nil
+		})
+		s.PauseKey("paused")
+		h := s.track(job{Key: "paused", Payload: "canceled"})
+		s.submitJob(job{Key: "chat", Payload: "first", Priority: 1})
+		time.Sleep(9 * time.Millisecond)
+		h.Cancel()
+		if err := s.WaitIdle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if st := s.Stats(); st.Waiting+st.Running > 0 || st.Succeeded != 2 {
+			t.Errorf("Stats() after WaitIdle = %+v, want both to have ended", st)
+		}
+		s.drain()
+	})
+}

@@ -216,18 +216,18 @@ func (d *Dispatcher[T]) enter() error {
 func (d *Dispatcher[T]) Defer(ctx context.Context, key string, delay time.Duration) error {
 	until, err := d.deferKey(ctx, key, delay)
 	d.heed(key, until)
-	d.signal()
 	return err
 }
 
-// heed puts a deferral into the inbox.
+// heed has the loop hear of a deferral.
 func (d *Dispatcher[T]) heed(key string, until int64) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	if !d.over {
 		d.stopExpress()
 		d.inbox.deferred = append(d.inbox.deferred, deferral{key, until})
 	}
+	d.mu.Unlock()
+	d.signal()
 }
 
 // deferKey defers a key at the backend and returns until when, by a clock that

@@ -70,7 +70,7 @@ func (l *loop[T]) jobBefore(s *submission[T]) Job[T] {
 	return Job[T]{
 		Key:       s.key,
 		Payload:   s.entry.payload,
-		Limits:    append([]Limit{}, l.limits(s)...),
+		Limits:    append([]Limit{}, l.brought(s)...),
 		Priority:  s.priority,
 		Options:   s.entry.options(),
 		epoch:     l.epoch,

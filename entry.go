@@ -32,6 +32,7 @@ type extra[T any] struct {
 	running  bool                    // a worker has it
 	ended    bool                    // its outcome is known
 	behind   *entry[T]               // one with the same ID that ran when this one came, and has not ended
+	ahead    *entry[T]               // the one that came then, of behind
 	canceled bool                    // by its handle
 	cancel   context.CancelCauseFunc // ends the handler's context, while it runs
 }

@@ -203,7 +203,8 @@ func (x *express[T]) over() bool { return x.closing && x.idle() }
 func (x *express[T]) idle() bool { return x.running == 0 && x.queue.empty() }
 
 // stopExpress lets no more plain jobs be accepted or started, until the loop has heard of
-// what keeps them. It requires that mu is held.
+// what keeps them: who calls it puts that into the inbox, and signals. It requires that
+// mu is held.
 func (d *Dispatcher[T]) stopExpress() {
 	d.plain.open = false
 	d.desk.express.barred.Store(true)
@@ -218,7 +219,7 @@ func (l *loop[T]) openExpress() {
 	defer l.desk.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if in := &l.inbox; len(in.submitted.last) > 0 || len(in.commands) > 0 || len(in.questions) > 0 || len(in.deferred) > 0 {
+	if l.inbox.hasNews() {
 		return
 	}
 	l.express = true

@@ -14,6 +14,7 @@ import (
 
 	"github.com/freqlimit/dispatcher"
 	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/backend/memory"
 )
 
 // A job without limits costs nothing but its place in a queue.
@@ -288,6 +289,37 @@ func TestCommandsHoldAtOnce(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A handler that defers keys at a slow backend holds up its own job alone.
+func TestPlainJobsGoOnWhileKeysAreDeferred(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &slowDefer{inMemory()}
+		s := open(t, b, config{Workers: 2}, func(_ context.Context, j job) error {
+			switch {
+			case j.Payload == "tells off" && j.Attempt() == 1:
+				return dispatcher.RetryAfter(time.Millisecond, "x", "y")
+			case j.Payload == "works":
+				time.Sleep(100 * time.Millisecond)
+			}
+			return nil
+		})
+		for _, payload := range []string{"tells off", "works", "waits"} {
+			s.submit("key", payload)
+		}
+		s.drain()
+		s.wantStarts("waits", 100*time.Millisecond)
+	})
+}
+
+// slowDefer is a backend in process that takes long to defer y.
+type slowDefer struct{ *memory.Backend }
+
+func (s *slowDefer) Defer(ctx context.Context, key string, d time.Duration) error {
+	if key == "y" {
+		time.Sleep(time.Second)
+	}
+	return s.Backend.Defer(ctx, key, d)
 }
 
 // When Run's context ends, what waits by express is dropped, each job once.

@@ -259,6 +259,35 @@ func TestForecastAfterSetParams(t *testing.T) {
 	}
 }
 
+// Doubt about a limit outlasts params that change again before the backend is asked.
+func TestForecastAfterSeveralSetParams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{Params: every(time.Hour)}, nil)
+		s.submit("chat", "m0")
+		s.submit("chat", "m1")
+		synctest.Wait()
+		if err := s.Defer(t.Context(), "chat", 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []gcra.FreqLimitParams{every(2 * time.Hour), every(time.Second)} {
+			time.Sleep(time.Second)
+			if err := s.SetParams("chat", p); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		f, err := s.Forecast(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := time.Since(s.begin)
+		s.drainLoosely()
+		if got, want := asked+f.Last, s.last(); (got - want).Abs() > time.Second {
+			t.Errorf("the last start is forecast for %v, and comes at %v", got, want)
+		}
+	})
+}
+
 // As many workers as there are numbers are no reason to allocate for them.
 func TestForecastOfManyWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

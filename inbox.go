@@ -9,6 +9,11 @@ type inbox[T any] struct {
 	questions []question[T]
 }
 
+// hasNews reports whether there is something from outside.
+func (in *inbox[T]) hasNews() bool {
+	return len(in.submitted.last) > 0 || len(in.commands) > 0 || len(in.questions) > 0 || len(in.deferred) > 0
+}
+
 type deferral struct {
 	key   string
 	until int64

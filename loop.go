@@ -142,7 +142,7 @@ func (l *loop[T]) admit(now int64, s *submission[T]) {
 func (l *loop[T]) submit(now int64, s *submission[T]) {
 	e := s.entry
 	if e.extra == nil {
-		l.sched.Submit(now, &e.sched, s.key, s.priority, l.limits(s))
+		l.sched.Submit(now, &e.sched, s.key, s.priority, l.ruled(l.brought(s)))
 		return
 	}
 	if l.isCanceled(e) {
@@ -150,17 +150,17 @@ func (l *loop[T]) submit(now int64, s *submission[T]) {
 		return
 	}
 	e.extra.stage = stageWaiting
-	l.sched.SubmitDated(now, &e.sched, s.key, s.priority, l.limits(s), e.extra.options.dates(*l.epoch, now))
+	l.sched.SubmitDated(now, &e.sched, s.key, s.priority, l.ruled(l.brought(s)), e.extra.options.dates(*l.epoch, now))
 }
 
-// limits returns the limits of a submitted job, those of Config.Params in memory
-// that the next call uses again.
-func (l *loop[T]) limits(s *submission[T]) []Limit {
+// brought returns the limits that a submitted job brings, those of Config.Params in
+// memory that the next call uses again.
+func (l *loop[T]) brought(s *submission[T]) []Limit {
 	if s.limits != nil || l.cfg.Params == (gcra.FreqLimitParams{}) {
-		return l.ruled(s.limits)
+		return s.limits
 	}
 	l.own[0] = Limit{Key: s.key, Params: l.cfg.Params}
-	return l.ruled(l.own[:])
+	return l.own[:]
 }
 
 // ruled returns the limits of a job with the params that they are to have.

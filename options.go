@@ -121,27 +121,28 @@ func (d *Dispatcher[T]) claimID(e *entry[T]) {
 		d.ids = make(map[string]*entry[T])
 	}
 	id := e.options().ID
-	e.extra.behind = d.ids[id]
+	if old := d.ids[id]; old != nil {
+		e.extra.behind, old.extra.ahead = old, e
+	}
 	d.ids[id] = e
 }
 
 // freeID takes a job that ends from among those with its ID: the latest is in ids, and
-// each knows the one before it. It requires that mu is held.
+// they know their neighbors. It requires that mu is held.
 func (d *Dispatcher[T]) freeID(e *entry[T]) {
-	id, before := e.options().ID, e.extra.behind
-	e.extra.behind = nil
-	latest := d.ids[id]
+	id, x := e.options().ID, e.extra
 	switch {
-	case latest != e:
-		for x := latest; x != nil; x = x.extra.behind {
-			if x.extra.behind == e {
-				x.extra.behind = before
-				return
-			}
-		}
-	case before != nil:
-		d.ids[id] = before
+	case x.ahead != nil:
+		x.ahead.extra.behind = x.behind
+	case d.ids[id] != e:
+		return // it is not among them any more
+	case x.behind != nil:
+		d.ids[id] = x.behind
 	default:
 		delete(d.ids, id)
 	}
+	if x.behind != nil {
+		x.behind.extra.ahead = x.ahead
+	}
+	x.ahead, x.behind = nil, nil
 }

@@ -12,7 +12,7 @@ type Stats struct {
 	Workers int // goroutines that are there for handlers; none after Run
 
 	Submitted uint64 // jobs accepted
-	Retried   uint64 // times that a job went back to run again
+	Retried   uint64 // times that a job was to run again
 	Replaced  uint64 // payloads put into a job that waited, by Options.Replace
 
 	// Jobs that have ended, by outcome. With Waiting and Running they add up to

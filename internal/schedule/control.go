@@ -61,9 +61,9 @@ func (s *Scheduler) Params(key string) (p gcra.FreqLimitParams, ok bool) {
 func (s *Scheduler) Doubt(now int64, key string) {
 	if lim := s.lookUp(key).limit; lim != nil {
 		if s.doubted == nil {
-			s.doubted = make(map[*limit]int64)
+			s.doubted = make(map[*limit]gcra.State)
 		}
-		s.doubted[lim] = s.expected(lim).TAT
+		s.doubted[lim] = s.expected(lim)
 		lim.state.TAT = min(lim.state.TAT, now)
 		s.opensEarlier(lim)
 		s.changed(lim)
@@ -73,8 +73,8 @@ func (s *Scheduler) Doubt(now int64, key string) {
 // expected returns the state that a limit will prove to have, as far as can be told.
 func (s *Scheduler) expected(lim *limit) gcra.State {
 	state := lim.state
-	if tat, ok := s.doubted[lim]; ok {
-		state.TAT = max(state.TAT, tat)
+	if doubted, ok := s.doubted[lim]; ok {
+		state.TAT = max(state.TAT, doubted.TAT)
 	}
 	return state
 }

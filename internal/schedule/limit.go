@@ -116,6 +116,9 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 		return
 	}
 	lim.state = lim.state.Rebase(now, p)
+	if doubted, ok := s.doubted[lim]; ok {
+		s.doubted[lim] = doubted.Rebase(now, p)
+	}
 	lim.params = p
 	for g := &lim.gate; g != nil; g = g.next {
 		if g.cost > 0 {

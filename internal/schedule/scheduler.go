@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/gcra"
 )
 
 // Config is what a [Scheduler] goes by.
@@ -46,8 +47,8 @@ type Scheduler struct {
 	bound map[*Job]binding // of jobs that ask; nil until there are some
 	lost  map[string]loss  // the same
 
-	doubted  map[*limit]int64 // what their TATs were thought to be
-	deferred int64            // until when the key is deferred that is for longest
+	doubted  map[*limit]gcra.State // what they were thought to be
+	deferred int64                 // until when the key is deferred that is for longest
 
 	timed   queue[*timedGate]   // closed gates with cohorts, by when they open
 	ready   queue[*readyGate]   // open gates with cohorts, by rank
