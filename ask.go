@@ -25,9 +25,10 @@ type asker[T any] struct {
 	flying int       // batches on their way
 	trip   roundTrip // how long they take, if Config.Horizon does not say
 
-	yielded  int   // refusals that left slots to others, since a request did not ask in turn
-	failures int   // in a row
-	someAt   int64 // when a part of the backend was last reported to fail
+	took     time.Duration // the round trip whose answers are being told
+	yielded  int           // refusals that left slots to others, since a request did not ask in turn
+	failures int           // in a row
+	someAt   int64         // when a part of the backend was last reported to fail
 }
 
 // patience is how often jobs leave slots of one of their limits to others who have
@@ -134,8 +135,8 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 		if !d.Turn.IsZero() {
 			r.Turn = int64(d.Turn.Sub(*l.epoch))
 		}
-		if r.Until-now <= int64(a.lead()) {
-			a.yielded++ // it could have had a slot
+		if r.Until-now <= int64(a.horizon-a.took) {
+			a.yielded++ // it could have had that slot
 		}
 		l.sched.Refused(now, &e.sched, r)
 	}

@@ -1,6 +1,7 @@
 package goredis
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -57,6 +58,19 @@ type Backend struct {
 	setup   setup
 }
 
+// Clients are told apart by what they can do, so that one that is wrapped in another
+// type is taken for what it is.
+type (
+	// hasMasters is what a [*redis.ClusterClient] can do.
+	hasMasters interface {
+		ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
+	}
+	// hasShards is what a [*redis.Ring] can do, and a cluster's client too.
+	hasShards interface {
+		ForEachShard(context.Context, func(context.Context, *redis.Client) error) error
+	}
+)
+
 // New returns a backend on a client, which remains the caller's: its options say
 // how to reach Redis and how long to wait, and the caller closes it when nothing
 // uses the backend any more. New asks Redis nothing.
@@ -67,7 +81,8 @@ func New(client redis.UniversalClient, cfg Config) (*Backend, error) {
 	if v := reflect.ValueOf(client); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, &ConfigError{Field: "client", Value: "nil", Reason: "must be given, for example redis.NewClient(&redis.Options{Addr: \"127.0.0.1:6379\"})"}
 	}
-	if _, ok := client.(*redis.Ring); ok {
+	masters, _ := client.(hasMasters)
+	if _, ring := client.(hasShards); ring && masters == nil {
 		return nil, &ConfigError{Field: "client", Value: "a *redis.Ring", Reason: "must be a client of one server, of Sentinel or of a Cluster"}
 	}
 	if cfg.ExtraTTL < 0 || cfg.ExtraTTL > gcra.MaxSpan {
@@ -79,10 +94,9 @@ func New(client redis.UniversalClient, cfg Config) (*Backend, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	_, cluster := client.(*redis.ClusterClient)
 	return &Backend{
 		client:  client,
-		cluster: cluster,
+		cluster: masters != nil,
 		prefix:  cfg.Prefix,
 		ttl:     (ceilMicros(cfg.ExtraTTL) + 999) / 1000,
 		logger:  cfg.Logger,

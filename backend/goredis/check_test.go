@@ -144,6 +144,7 @@ func TestNewRefuses(t *testing.T) {
 		{"a typed nil", (*redis.Client)(nil), Config{}, "client"},
 		{"a typed nil of a cluster", (*redis.ClusterClient)(nil), Config{}, "client"},
 		{"a Ring", ring, Config{}, "client"},
+		{"a Ring in another type", struct{ *redis.Ring }{ring}, Config{}, "client"},
 		{"a negative ExtraTTL", good, Config{ExtraTTL: -1}, "ExtraTTL"},
 		{"an ExtraTTL over 100 years", good, Config{ExtraTTL: gcra.MaxSpan + 1}, "ExtraTTL"},
 	} {

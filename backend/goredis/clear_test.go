@@ -1,6 +1,7 @@
 package goredis
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -76,10 +77,15 @@ func TestClearOnlyItsOwn(t *testing.T) {
 	})
 }
 
-// Trap 21: on a cluster the keys are on all nodes.
+// Traps 20 and 21: on a cluster the keys are on all nodes, also for a client that is
+// wrapped in another type.
 func TestClearOnAllNodes(t *testing.T) {
 	client := clusterClient(t)
-	b, kept := newBackend(t, client, Config{}), newBackend(t, client, Config{})
+	wrapped := struct{ *redis.ClusterClient }{client}
+	b, kept := newBackend(t, wrapped, Config{}), newBackend(t, client, Config{})
+	if err := b.Check([]backend.Limit{limit("a", every(time.Hour, 1)), limit("b", every(time.Hour, 1))}); !errors.Is(err, ErrCrossSlot) {
+		t.Errorf("Check() of limits in two slots = %v, want %v", err, ErrCrossSlot)
+	}
 	var reqs []backend.Request
 	for i := range 2500 { // so that SCAN takes several steps on each node
 		reqs = append(reqs, request(limit(fmt.Sprint(i), every(time.Hour, 1))))

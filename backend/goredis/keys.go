@@ -78,7 +78,7 @@ func escapeGlob(s string) string {
 
 // eachServer calls f for each server that holds keys.
 func (b *Backend) eachServer(ctx context.Context, f func(context.Context, redis.Cmdable) error) error {
-	if c, ok := b.client.(*redis.ClusterClient); ok {
+	if c, ok := b.client.(hasMasters); ok {
 		return c.ForEachMaster(ctx, func(ctx context.Context, server *redis.Client) error { return f(ctx, server) })
 	}
 	return f(ctx, b.client)
