@@ -25,16 +25,9 @@ type asker[T any] struct {
 	flying int       // batches on their way
 	trip   roundTrip // how long they take, if Config.Horizon does not say
 
-	took     time.Duration // the round trip whose answers are being told
-	yielded  int           // refusals that left slots to others, since a request did not ask in turn
-	failures int           // in a row
-	someAt   int64         // when a part of the backend was last reported to fail
+	failures int   // in a row
+	someAt   int64 // when a part of the backend was last reported to fail
 }
-
-// patience is how often jobs leave slots of one of their limits to others who have
-// turns, since another of their limits would let such a slot go unused. Then one takes
-// it all the same: where both are busy in other processes it might never get any.
-const patience = 2
 
 func newAsker[T any](l *loop[T]) asker[T] {
 	_, inProcess := l.backend.(backend.InProcess)
@@ -76,10 +69,6 @@ func (a *asker[T]) request(now int64, e *entry[T], limits []backend.Limit) backe
 		Limits:  l.sched.Request(&e.sched, limits),
 		Horizon: a.horizon,
 		InTurn:  !a.inProcess,
-	}
-	if a.yielded >= patience && len(r.Limits) > 1 {
-		r.InTurn = false
-		a.yielded = 0
 	}
 	if left := l.sched.Deadline(&e.sched) - now; left < int64(r.Horizon) {
 		r.Horizon = time.Duration(max(left, 0))
@@ -134,9 +123,6 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 		}
 		if !d.Turn.IsZero() {
 			r.Turn = int64(d.Turn.Sub(*l.epoch))
-		}
-		if r.Until-now <= int64(a.horizon-a.took) {
-			a.yielded++ // it could have had that slot
 		}
 		l.sched.Refused(now, &e.sched, r)
 	}

@@ -67,7 +67,6 @@ func (a *asker[T]) answered(now int64, b *batch[T]) {
 		a.horizon = a.trip.horizon()
 		a.loop.sched.Reach(int64(a.horizon), int64(a.lead()))
 	}
-	a.took = b.took
 	for i, e := range b.entries {
 		a.tell(now, e, &b.decisions[i], b.err)
 	}
