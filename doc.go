@@ -52,7 +52,8 @@
 //     a [backend.Releaser].
 //   - Where processes share a busy limit through a backend, each asks for it in its
 //     turn, a few horizons after the one before. Order, priority and claims hold inside
-//     a process only, and a job may wait for its process's turn. If an answer is lost
+//     a process only, a job may wait for its process's turn, and jobs under two limits
+//     that are both kept busy by other processes get few slots. If an answer is lost
 //     or a process dies, up to a horizon of slots goes with it; turns for which nobody
 //     comes any more can leave a limit unused for ten seconds.
 //
