@@ -21,8 +21,8 @@ type Options struct {
 	// of its own, instead of being refused: the newest text of a message that is
 	// edited over and over. The job keeps its place and all else, its key, limits,
 	// priority and other options: those of this submission, a Deadline too, are not
-	// looked at. Submit returns nil. A job that runs is left alone: then this one waits behind it,
-	// and the next replaces this one's payload. It needs an ID.
+	// looked at. Submit returns nil. A job that runs is left alone: then this one
+	// waits behind it, and the next replaces this one's payload. It needs an ID.
 	Replace bool
 
 	// NotBefore is the instant before which the job does not start. Until then it
