@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"context"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -197,11 +198,8 @@ func (a *asker[T]) note(err error) {
 		l.cfg.Logger.Info("dispatcher: the backend is back", slog.Int("failures", a.failures))
 		a.failures = 0
 	}
-	if l.cfg.OnBackend != nil {
-		l.apart(func() {
-			defer l.logPanic("OnBackend")
-			l.cfg.OnBackend(err)
-		})
+	if e := &l.cfg.Events; err != nil && e.BackendDown != nil || err == nil && e.BackendUp != nil {
+		l.apart(func() { l.tellBackend(context.WithoutCancel(l.ctx), err) })
 	}
 }
 

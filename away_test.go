@@ -15,13 +15,13 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 )
 
-// Stats tell since when the backend is away and why, and OnBackend is told once
+// Stats tell since when the backend is away and why, and the Events are told once
 // when that begins and once when it ends, however often it is asked in between
-// and whatever OnBackend does.
+// and whatever they do.
 func TestAway(t *testing.T) {
 	for name, misbehave := range map[string]func(){
 		"returns": func() {},
-		"panics":  func() { panic("OnBackend panics") },
+		"panics":  func() { panic("in an event") },
 		"exits":   runtime.Goexit,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -30,12 +30,12 @@ func TestAway(t *testing.T) {
 					mu   sync.Mutex
 					told []string
 				)
-				s := open(t, b, config{OnBackend: func(err error) {
+				s := open(t, b, config{Events: whenBackend(func(err error) {
 					mu.Lock()
 					told = append(told, fmt.Sprint(err))
 					mu.Unlock()
 					misbehave()
-				}}, nil)
+				})}, nil)
 				for outage := range 2 {
 					if got := s.Stats().Away; got != nil {
 						t.Fatalf("Stats().Away = %+v before outage %d, want nil", got, outage)
@@ -61,7 +61,7 @@ func TestAway(t *testing.T) {
 					t.Errorf("Stats().Away = %+v after the outages, want nil", got)
 				}
 				if want := []string{"away", "<nil>", "away", "<nil>"}; !slices.Equal(told, want) {
-					t.Errorf("OnBackend is told %q, want %q", told, want)
+					t.Errorf("the Events are told %q, want %q", told, want)
 				}
 			})
 		})
@@ -83,9 +83,9 @@ func TestUndecided(t *testing.T) {
 				}
 			}
 		}
-		s := open(t, b, config{Workers: 4, Logger: log.logger(), OnBackend: func(err error) {
-			t.Errorf("OnBackend is told %v, want nothing", err)
-		}}, nil)
+		s := open(t, b, config{Workers: 4, Logger: log.logger(), Events: whenBackend(func(err error) {
+			t.Errorf("the Events are told %v, want nothing", err)
+		})}, nil)
 		for i := range 10 {
 			s.submit("apart", fmt.Sprint("apart", i), limit("apart", perSecond(100)))
 			s.submit("here", fmt.Sprint("here", i), limit("here", perSecond(100)))

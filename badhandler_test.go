@@ -165,15 +165,15 @@ func TestGuarantee9NeverReturning(t *testing.T) {
 	})
 }
 
-// Guarantee 9: an OnDone that panics harms nothing; it is logged.
-func TestGuarantee9OnDonePanics(t *testing.T) {
+// Guarantee 9: an Events.Done that panics harms nothing; it is logged.
+func TestGuarantee9DonePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &lines{}
 		s := open(t, inMemory(), config{
 			Workers: 2,
 			Params:  perSecond(10),
 			Logger:  log.logger(),
-			OnDone:  func(r result) { panic("from OnDone") },
+			Events:  whenDone(func(result) { panic("on purpose") }),
 		}, nil)
 		for range 10 {
 			s.submit("key", "job")
@@ -181,22 +181,22 @@ func TestGuarantee9OnDonePanics(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		synctest.Wait()
 		s.cut() // the rest is reported by the goroutine of Run
-		log.want(t, "OnDone panicked", 10)
-		log.want(t, "from OnDone", 10)
+		log.want(t, "Events.Done panicked", 10)
+		log.want(t, "on purpose", 10)
 		if got := s.Stats(); got.Succeeded != 6 || got.Dropped != 4 {
 			t.Errorf("Stats() = %+v, want 6 succeeded and 4 dropped", got)
 		}
 	})
 }
 
-// Guarantee 9: an OnDone that ends its goroutine costs a worker's goroutine, and
+// Guarantee 9: an Events.Done that ends its goroutine costs a worker's goroutine, and
 // nothing else.
-func TestGuarantee9OnDoneGoexits(t *testing.T) {
+func TestGuarantee9DoneGoexits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, inMemory(), config{
 			Workers: 2,
 			Params:  perSecond(10),
-			OnDone:  func(r result) { runtime.Goexit() },
+			Events:  whenDone(func(result) { runtime.Goexit() }),
 		}, nil)
 		for range 10 {
 			s.submit("key", "job")
@@ -212,16 +212,16 @@ func TestGuarantee9OnDoneGoexits(t *testing.T) {
 
 // Guarantee 9: the same while the jobs that wait are dropped, which is not done by
 // a worker.
-func TestGuarantee9OnDoneGoexitsForDroppedJobs(t *testing.T) {
+func TestGuarantee9DoneGoexitsForDroppedJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, inMemory(), config{
 			Workers: 2,
 			Params:  every(time.Hour),
-			OnDone: func(r result) {
+			Events: whenDone(func(r result) {
 				if r.Outcome == dispatcher.Dropped {
 					runtime.Goexit()
 				}
-			},
+			}),
 		}, nil)
 		for i := range 10 {
 			s.submit("key", named("job", i))

@@ -27,7 +27,7 @@ func newFloor(b *testing.B, workers int, limits func(key string, i int) []dispat
 			Workers:  workers,
 			Capacity: 1 << 30,
 			Limits:   limits,
-			OnDone:   func(dispatcher.Result[int]) { f.done.Done() },
+			Events:   dispatcher.Events[int]{Done: func(context.Context, dispatcher.Result[int]) { f.done.Done() }},
 		})
 	if err != nil {
 		b.Fatal(err)

@@ -87,14 +87,9 @@ type Config[T any] struct {
 	// On other systems it makes no difference.
 	CoarseTimers bool
 
-	// OnDone is called once for each accepted job, when its outcome is known: by
-	// the worker that has it, which is held as long as OnDone takes; and for jobs
-	// that no worker has, those that Run drops at its end or that the backend
-	// rejects, one after another, while the scheduling waits. It must be quick
-	// and safe for concurrent use. It may submit, but not wait for the scheduling:
-	// Shutdown, WaitIdle, SubmitAll, Drop, Load, Forecast and their like would wait
-	// for ever. If it panics, that is logged. Defaults to nothing.
-	OnDone func(Result[T])
+	// Events is called when something happens to a job or to the backend. Defaults to
+	// nobody.
+	Events Events[T]
 
 	// Retry is what becomes of jobs whose handlers return an error. Defaults to
 	// nothing: they have failed.
@@ -103,15 +98,6 @@ type Config[T any] struct {
 	// Adapt makes limits slow down while handlers are told to come again later, and creep
 	// back. Defaults to nothing: a limit has the params that it was given.
 	Adapt *Adapt
-
-	// Observer is told what happens to jobs. Defaults to nobody.
-	Observer Observer[T]
-
-	// OnBackend is called with an error when the backend begins to fail, so that
-	// jobs wait, and with nil when it answers again: see also [Stats]. It is
-	// called while the scheduling waits, so it must be quick. If it panics, that
-	// is logged. Defaults to nothing.
-	OnBackend func(error)
 
 	// Logger gets a line for each job that failed or panicked, and for a backend
 	// that is away and comes back. Defaults to none.
@@ -183,6 +169,3 @@ func (c *Config[T]) callLimits(key string, payload T) (limits []Limit, err error
 	}()
 	return c.Limits(key, payload), nil
 }
-
-// calledAtEnd reports whether somebody is called when a job ends.
-func (c *Config[T]) calledAtEnd() bool { return c.OnDone != nil || c.Observer != nil }

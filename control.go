@@ -120,8 +120,8 @@ func (d *Dispatcher[T]) SetWorkers(n int) error {
 // submission. Each has ended then as [Dropped] with [ErrDropped]. Jobs that run, or
 // whose slots are being taken, go on.
 //
-// It waits for the goroutine that schedules, so it must not be called by Config.OnDone,
-// and, before Run, for that. The error is that of ctx, in which case the jobs are dropped
+// It waits for the goroutine that schedules, so it must not be called by one of the
+// Events, and, before Run, for that. The error is that of ctx, in which case the jobs are dropped
 // all the same, or ErrClosed once Run stops.
 func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]], error) {
 	jobs, err := ask(ctx, d, func(l *loop[T], now int64) []Job[T] {

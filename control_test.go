@@ -333,15 +333,15 @@ func TestUnsetParams(t *testing.T) {
 }
 
 // It is not idle while there is what a handler has submitted that has ended, also if the
-// loop hears of the end first: here OnDone holds that up.
+// loop hears of the end first: here an event holds that up.
 func TestWaitIdleForWhatAHandlerHasSubmitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s *stage
-		cfg := config{OnDone: func(r result) {
+		cfg := config{Events: whenDone(func(r result) {
 			if r.Job.Payload == "canceled" {
 				time.Sleep(5 * time.Millisecond)
 			}
-		}}
+		})}
 		s = open(t, inMemory(), cfg, func(_ context.Context, j job) error {
 			switch j.Payload {
 			case "first":

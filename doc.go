@@ -33,7 +33,7 @@
 //     of submission; those with a NotBefore in that of their dates.
 //   - Submit does not wait: not for a limit, a worker or the network.
 //   - Waiting is free: a waiting job holds no goroutine, timer or worker.
-//   - Exactly one outcome for every accepted job, reported to Config.OnDone.
+//   - Exactly one outcome for every accepted job, reported to Events.Done.
 //     After Run has returned nothing starts and none of its goroutines is left.
 //   - One bad handler, with an error, a panic or no end, harms its own job alone.
 //

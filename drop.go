@@ -93,7 +93,7 @@ func (l *loop[T]) drop(e *entry[T], j Job[T], o Outcome, why error) {
 
 // report ends a job that no worker has.
 func (l *loop[T]) report(e *entry[T], r *Result[T]) {
-	if !l.cfg.calledAtEnd() {
+	if l.cfg.Events.Done == nil {
 		l.end(e, r)
 		return
 	}

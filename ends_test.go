@@ -30,7 +30,7 @@ func TestCancelOfASpareJob(t *testing.T) {
 	})
 }
 
-// OnDone cancels the job that it is told of, which has ended: nothing happens.
+// Events.Done cancels the job that it is told of, which has ended: nothing happens.
 func TestCancelOfAJobThatEnds(t *testing.T) {
 	costly := limit("x", perSecond(10))
 	costly.Params.Burst, costly.Cost = 5, 5
@@ -42,11 +42,11 @@ func TestCancelOfAJobThatEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var h *dispatcher.Handle[string]
-				s := prepare(t, inMemory(), config{OnDone: func(r result) {
+				s := prepare(t, inMemory(), config{Events: whenDone(func(r result) {
 					if r.Job.Payload == "" && h.Cancel() {
 						t.Errorf("Cancel() = true for a job that has ended as %v", r.Outcome)
 					}
-				}}, nil)
+				})}, nil)
 				s.PauseKey("paused")
 				h = s.track(j)
 				s.submit("a", "after", limit("x", perSecond(1)))
@@ -172,34 +172,20 @@ func TestCancelDoesNotHoldUpOthers(t *testing.T) {
 	})
 }
 
-// watcher is an Observer that calls one function.
-type watcher struct {
-	retried, ended func()
-}
-
-func (watcher) Started(context.Context, job) {}
-func (w watcher) Retried(context.Context, job, error, time.Duration) {
-	if w.retried != nil {
-		w.retried()
+// Trap 30: an event that panics, or ends its goroutine, changes no outcome.
+func TestTrap30BadEvents(t *testing.T) {
+	panics := func() { panic("on purpose") }
+	retried := func(f func()) events {
+		return events{Retried: func(context.Context, job, error, time.Duration) { f() }}
 	}
-}
-
-func (w watcher) Ended(context.Context, result) {
-	if w.ended != nil {
-		w.ended()
-	}
-}
-
-// Trap 30: an Observer that panics, or ends its goroutine, changes no outcome.
-func TestTrap30BadObservers(t *testing.T) {
-	panics := func() { panic("observer") }
-	for name, w := range map[string]watcher{
-		"goexit in Retried": {retried: runtime.Goexit}, "goexit in Ended": {ended: runtime.Goexit},
-		"panic in Retried": {retried: panics}, "panic in Ended": {ended: panics},
+	done := func(f func()) events { return whenDone(func(result) { f() }) }
+	for name, e := range map[string]events{
+		"goexit in Retried": retried(runtime.Goexit), "goexit in Done": done(runtime.Goexit),
+		"panic in Retried": retried(panics), "panic in Done": done(panics),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := open(t, inMemory(), config{Retry: steady(3), Observer: w}, func(_ context.Context, j job) error {
+				s := open(t, inMemory(), config{Retry: steady(3), Events: e}, func(_ context.Context, j job) error {
 					if j.Attempt() == 1 {
 						return errFailed
 					}

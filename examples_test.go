@@ -158,11 +158,11 @@ func ExampleConfig() {
 	}
 	d, err := dispatcher.New(memory.New(memory.Config{}), square, dispatcher.Config[int]{
 		Workers: 4,
-		OnDone: func(r dispatcher.Result[int]) {
+		Events: dispatcher.Events[int]{Done: func(_ context.Context, r dispatcher.Result[int]) {
 			if r.Err != nil {
 				fmt.Printf("%d: %v\n", r.Job.Payload, r.Err)
 			}
-		},
+		}},
 	})
 	if err != nil {
 		log.Fatal(err)

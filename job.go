@@ -123,7 +123,7 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("Outcome(%d)", int(o))
 }
 
-// Result is what Config.OnDone is told of a job.
+// Result is what Events.Done is told of a job.
 type Result[T any] struct {
 	Job     Job[T]
 	Outcome Outcome

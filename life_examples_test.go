@@ -21,7 +21,7 @@ var errBusy = errors.New("503 busy")
 
 // newPool returns a dispatcher that says what it does.
 func newPool(handler dispatcher.Handler[string], cfg dispatcher.Config[string]) *dispatcher.Dispatcher[string] {
-	cfg.OnDone = func(r dispatcher.Result[string]) {
+	cfg.Events.Done = func(_ context.Context, r dispatcher.Result[string]) {
 		if r.Err != nil {
 			fmt.Printf("%s: %v: %v\n", r.Job.Payload, r.Outcome, r.Err)
 		} else {
@@ -224,8 +224,9 @@ func ExampleDispatcher_Pause() {
 // More jobs than there is room for, of which one at a time is in memory.
 func ExampleDispatcher_SubmitAll() {
 	done := 0
+	count := dispatcher.Events[int]{Done: func(context.Context, dispatcher.Result[int]) { done++ }}
 	d, err := dispatcher.New(memory.New(memory.Config{}), func(context.Context, dispatcher.Job[int]) error { return nil },
-		dispatcher.Config[int]{Capacity: 10, Workers: 1, OnDone: func(dispatcher.Result[int]) { done++ }})
+		dispatcher.Config[int]{Capacity: 10, Workers: 1, Events: count})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -332,39 +333,38 @@ func ExampleChain() {
 	// hello: failed: dispatcher: panic: oh
 }
 
-// An Observer sees what happens to jobs.
-type printer struct{}
-
-func (printer) Started(_ context.Context, job dispatcher.Job[string]) {
-	fmt.Println("started, attempt", job.Attempt())
-}
-
-func (printer) Retried(_ context.Context, _ dispatcher.Job[string], err error, delay time.Duration) {
-	fmt.Println("retried in", delay, "because of", err)
-}
-
-func (printer) Ended(_ context.Context, r dispatcher.Result[string]) {
-	fmt.Println("ended:", r.Outcome)
-}
-
-func ExampleObserver() {
-	d := newPool(func(_ context.Context, job dispatcher.Job[string]) error {
+// Events are called when something happens to a job.
+func ExampleEvents() {
+	send := func(_ context.Context, job dispatcher.Job[string]) error {
 		if job.Attempt() == 1 {
 			return errBusy
 		}
 		return nil
-	}, dispatcher.Config[string]{
-		Observer: printer{},
-		Retry:    dispatcher.Retry{MaxAttempts: 2, Initial: time.Millisecond, Jitter: -1},
+	}
+	d, err := dispatcher.New(memory.New(memory.Config{}), send, dispatcher.Config[string]{
+		Retry: dispatcher.Retry{MaxAttempts: 2, Initial: time.Millisecond, Jitter: -1},
+		Events: dispatcher.Events[string]{
+			Started: func(_ context.Context, job dispatcher.Job[string]) {
+				fmt.Println("started, attempt", job.Attempt())
+			},
+			Retried: func(_ context.Context, _ dispatcher.Job[string], err error, delay time.Duration) {
+				fmt.Println("retried in", delay, "because of", err)
+			},
+			Done: func(_ context.Context, r dispatcher.Result[string]) {
+				fmt.Println("done:", r.Outcome)
+			},
+		},
 	})
+	if err != nil {
+		log.Fatal(err)
+	}
 	mustSubmit(d, dispatcher.Job[string]{Payload: "hello"})
 	drain(d)
 	// Output:
 	// started, attempt 1
 	// retried in 1ms because of 503 busy
 	// started, attempt 2
-	// ended: succeeded
-	// hello: succeeded
+	// done: succeeded
 }
 
 // Middleware wraps in the order in which it is given, and the log has the error.

@@ -297,7 +297,7 @@ func (l *loop[T]) handOver() {
 }
 
 // hire starts a worker, which ends when the desk is closed. One that a handler or
-// OnDone ends with runtime.Goexit is replaced.
+// one of the Events ends with runtime.Goexit is replaced.
 func (l *loop[T]) hire(h *hand[T]) {
 	l.workers.Add(1)
 	l.group.Go(func() error {

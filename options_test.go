@@ -74,11 +74,11 @@ func TestDeadlinePassesWhereverTheJobWaits(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		var ended []time.Duration
 		begin := time.Now()
-		s := open(t, b, config{Retry: steady(9), OnDone: func(r result) {
+		s := open(t, b, config{Retry: steady(9), Events: whenDone(func(r result) {
 			if r.Outcome == dispatcher.Expired {
 				ended = append(ended, time.Since(begin))
 			}
-		}}, func(_ context.Context, j job) error { return errFailed })
+		})}, func(_ context.Context, j job) error { return errFailed })
 		at := func(d time.Duration) *options { return &options{Deadline: begin.Add(d)} }
 		s.PauseKey("paused")
 		s.submitJob(job{Key: "paused", Payload: "paused", Options: at(10 * time.Second)})
@@ -100,16 +100,16 @@ func TestDeadlinePassesWhereverTheJobWaits(t *testing.T) {
 }
 
 // An ID is taken while its job waits, runs or waits to run again, and free when it
-// has ended: for OnDone already.
+// has ended: for Events.Done already.
 func TestIDIsTakenUntilTheEnd(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		var s *stage
 		again := job{Key: "chat", Payload: "reused", Options: &options{ID: "42"}}
-		s = prepare(t, b, config{Retry: steady(2), OnDone: func(r result) {
+		s = prepare(t, b, config{Retry: steady(2), Events: whenDone(func(r result) {
 			if r.Job.Payload == "first" {
 				s.submitJob(again)
 			}
-		}}, func(_ context.Context, j job) error {
+		})}, func(_ context.Context, j job) error {
 			time.Sleep(10 * time.Second)
 			if j.Payload == "first" {
 				return errFailed

@@ -79,7 +79,7 @@ func newCrowd(t *testing.T) *crowd {
 			}
 			return []dispatcher.Limit{limit(key, perSecond(1_000_000)), limit("shared", perSecond(1_000_000))}
 		},
-		OnDone: c.done,
+		Events: dispatcher.Events[int]{Done: c.done},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func (c *crowd) handle(_ context.Context, j dispatcher.Job[int]) error {
 	return nil
 }
 
-func (c *crowd) done(r dispatcher.Result[int]) {
+func (c *crowd) done(_ context.Context, r dispatcher.Result[int]) {
 	if c.returned.Load() {
 		c.t.Error("an outcome is reported after Run has returned")
 	}
@@ -293,20 +293,20 @@ func TestResult(t *testing.T) {
 	})
 }
 
-// OnDone sees Stats in which each job is counted once, its own among those that
+// Events.Done sees Stats in which each job is counted once, its own among those that
 // have ended.
-func TestStatsInOnDone(t *testing.T) {
+func TestStatsInDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s *stage
 		ended := uint64(0)
-		s = prepare(t, inMemory(), config{Workers: 1, OnDone: func(result) {
+		s = prepare(t, inMemory(), config{Workers: 1, Events: whenDone(func(result) {
 			ended++
 			got := s.Stats()
 			done := got.Succeeded + got.Failed + got.Panicked + got.Dropped
 			if done != ended || uint64(got.Waiting+got.Running)+done != got.Submitted {
-				t.Errorf("Stats() in OnDone = %+v, want %d ended and all of %d counted once", got, ended, got.Submitted)
+				t.Errorf("Stats() in Done = %+v, want %d ended and all of %d counted once", got, ended, got.Submitted)
 			}
-		}}, func(_ context.Context, j job) error {
+		})}, func(_ context.Context, j job) error {
 			switch {
 			case j.Payload == "fails":
 				return errors.New("failed")
@@ -326,7 +326,7 @@ func TestStatsInOnDone(t *testing.T) {
 		time.Sleep(time.Minute)
 		s.cut()
 		if ended != 6 {
-			t.Errorf("OnDone was called %d times, want 6", ended)
+			t.Errorf("Done was called %d times, want 6", ended)
 		}
 	})
 }

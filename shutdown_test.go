@@ -219,15 +219,15 @@ func TestRunReturnsTheEndOfItsContext(t *testing.T) {
 	})
 }
 
-// OnDone may submit: a job that makes the next one, until the intake closes.
-func TestOnDoneMaySubmit(t *testing.T) {
+// Events.Done may submit: a job that makes the next one, until the intake closes.
+func TestDoneMaySubmit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s *stage
-		s = prepare(t, inMemory(), config{Params: perSecond(1), OnDone: func(r result) {
+		s = prepare(t, inMemory(), config{Params: perSecond(1), Events: whenDone(func(r result) {
 			if err := s.Submit(context.Background(), "key", r.Job.Payload); err != nil && !errors.Is(err, dispatcher.ErrClosed) {
-				t.Errorf("Submit() from OnDone = %v", err)
+				t.Errorf("Submit() from Done = %v", err)
 			}
-		}}, nil)
+		})}, nil)
 		s.submit("key", "job")
 		s.run()
 		time.Sleep(9500 * time.Millisecond)
@@ -322,30 +322,24 @@ func TestAskWhileItStops(t *testing.T) {
 	}
 }
 
-// What the Observer is told of as retried is counted as that, also if it is dropped
+// What Events.Retried is told of as retried is counted as that, also if it is dropped
 // instead, since Run stops.
 func TestRetriedAtTheStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told := &retries{}
-		s := open(t, inMemory(), config{Observer: told}, func(ctx context.Context, _ job) error {
+		var retried atomic.Int64
+		retry := func(context.Context, job, error, time.Duration) { retried.Add(1) }
+		s := open(t, inMemory(), config{Events: events{Retried: retry}}, func(ctx context.Context, _ job) error {
 			<-ctx.Done()
 			return dispatcher.RetryAfter(time.Second)
 		})
 		s.submit("chat", "job")
 		synctest.Wait()
 		s.cut()
-		if got := s.Stats().Retried; got != 1 || told.n.Load() != 1 {
-			t.Errorf("Stats().Retried = %d, the Observer is told of %d, want 1 each", got, told.n.Load())
+		if got := s.Stats().Retried; got != 1 || retried.Load() != 1 {
+			t.Errorf("Stats().Retried = %d, Events.Retried is told of %d, want 1 each", got, retried.Load())
 		}
 	})
 }
-
-// retries is an Observer that counts them.
-type retries struct{ n atomic.Int64 }
-
-func (*retries) Started(context.Context, job)                         {}
-func (r *retries) Retried(context.Context, job, error, time.Duration) { r.n.Add(1) }
-func (*retries) Ended(context.Context, result)                        {}
 
 // A job that has failed, and was to run again when Run stopped, says why it failed.
 func TestDroppedBeforeItRanAgain(t *testing.T) {

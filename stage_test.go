@@ -21,6 +21,7 @@ type (
 	job    = dispatcher.Job[string]
 	config = dispatcher.Config[string]
 	result = dispatcher.Result[string]
+	events = dispatcher.Events[string]
 )
 
 // errFailed is what handlers fail with.
@@ -53,7 +54,7 @@ type stage struct {
 
 	mu      sync.Mutex // guards what follows
 	starts  []start    // in the order in which the handlers were called
-	results []result   // in the order in which OnDone was told
+	results []result   // in the order of their reports
 }
 
 type start struct {
@@ -66,15 +67,11 @@ type start struct {
 func prepare(t *testing.T, b backend.Backend, cfg config, handler dispatcher.Handler[string]) *stage {
 	t.Helper()
 	s := &stage{t: t, begin: time.Now(), ended: make(chan error, 1)}
-	onDone := cfg.OnDone
-	cfg.OnDone = func(r result) {
+	cfg.Events = dispatcher.JoinEvents(whenDone(func(r result) {
 		s.mu.Lock()
 		s.results = append(s.results, r)
 		s.mu.Unlock()
-		if onDone != nil {
-			onDone(r)
-		}
-	}
+	}), cfg.Events)
 	d, err := dispatcher.New(b, func(ctx context.Context, j job) error {
 		s.mu.Lock()
 		s.starts = append(s.starts, start{j, time.Since(s.begin)})
@@ -89,6 +86,19 @@ func prepare(t *testing.T, b backend.Backend, cfg config, handler dispatcher.Han
 	}
 	s.Dispatcher = d
 	return s
+}
+
+// whenDone calls f with each result.
+func whenDone(f func(result)) events {
+	return events{Done: func(_ context.Context, r result) { f(r) }}
+}
+
+// whenBackend calls f with the error when the backend goes down, and with nil when it is up.
+func whenBackend(f func(error)) events {
+	return events{
+		BackendDown: func(_ context.Context, err error) { f(err) },
+		BackendUp:   func(context.Context) { f(nil) },
+	}
 }
 
 // open is prepare, and calls Run.

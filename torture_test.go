@@ -45,7 +45,7 @@ type life struct {
 	r       *rand.Rand
 	workers int
 	steady  bool // the number of workers stays
-	told    bool // by OnDone
+	told    bool // by Events.Done
 
 	fate            [lifeProducers * lifeJobs]int // what the handler does with a job
 	keys            [lifeProducers * lifeJobs]string
@@ -72,7 +72,7 @@ func newLife(t *testing.T, seed uint64) *life {
 		Logger:   slog.New(slog.DiscardHandler),
 	}
 	if l.told {
-		cfg.OnDone = func(res dispatcher.Result[int]) {
+		cfg.Events.Done = func(_ context.Context, res dispatcher.Result[int]) {
 			l.ended[res.Job.Payload].Add(1)
 			if !res.Started.IsZero() && res.Job.Slot().After(res.Started) {
 				t.Errorf("a job with slot %v has started at %v", res.Job.Slot(), res.Started)

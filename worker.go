@@ -14,7 +14,7 @@ import (
 // work does jobs until there are no more. ctx is that of Run.
 func (d *Dispatcher[T]) work(ctx context.Context, h *hand[T]) {
 	defer func() {
-		if h.done.entry != nil { // a handler or OnDone ends the goroutine
+		if h.done.entry != nil { // a handler or one of the Events ends the goroutine
 			d.desk.giveBack(h)
 		}
 	}()
@@ -57,7 +57,7 @@ func (d *Dispatcher[T]) do(ctx context.Context, s start[T], h *hand[T]) {
 	d.describe(e, &a.job)
 	a.job.attempt++
 	a.job.slot = s.slot
-	if timed := e.sched.Timed(); timed || d.cfg.calledAtEnd() || e.tracked() {
+	if timed := e.sched.Timed(); timed || d.cfg.Events.watchJobs() || e.tracked() {
 		now := d.now()
 		a.started = now
 		if timed {
@@ -68,7 +68,7 @@ func (d *Dispatcher[T]) do(ctx context.Context, s start[T], h *hand[T]) {
 		}
 	}
 	defer d.conclude(ctx, e, &a, h)
-	if d.cfg.Observer != nil {
+	if d.cfg.Events.Started != nil {
 		d.tellStarted(a.ctx, a.job)
 	}
 	a.err = d.handler(a.ctx, a.job)
@@ -135,7 +135,7 @@ func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T]
 		d.again(ctx, e, a, h)
 		return
 	}
-	if outcome == Succeeded && e.extra == nil && !d.cfg.calledAtEnd() {
+	if outcome == Succeeded && e.extra == nil && d.cfg.Events.Done == nil {
 		// What follows, for most jobs.
 		if h.done.succeeded = h.plain; !h.plain {
 			d.running.Add(-1)
@@ -170,7 +170,7 @@ func (d *Dispatcher[T]) again(ctx context.Context, e *entry[T], a *attempt[T], h
 	} else {
 		done.until = d.now() + int64(delay)
 	}
-	if d.cfg.Observer != nil {
+	if d.cfg.Events.Retried != nil {
 		d.tellRetried(a.ctx, a.job, a.err, delay)
 	}
 }
@@ -229,17 +229,9 @@ func (d *Dispatcher[T]) end(e *entry[T], r *Result[T]) {
 		d.cfg.Logger.Error("dispatcher: handler panicked",
 			slog.String("key", r.Job.Key), slog.Int("attempt", r.Job.attempt), slog.Any("error", r.Err), slog.String("stack", string(stack)))
 	}
-	if d.cfg.OnDone != nil {
-		defer d.tellDone(r) // also if the Observer ends the goroutine
+	if d.cfg.Events.Done != nil {
+		d.tellDone(e.context(context.Background()), r)
 	}
-	if d.cfg.Observer != nil {
-		d.tellEnded(e.context(context.Background()), *r)
-	}
-}
-
-func (d *Dispatcher[T]) tellDone(r *Result[T]) {
-	defer d.logPanic("OnDone", slog.String("key", r.Job.Key))
-	d.cfg.OnDone(*r)
 }
 
 // logPanic is deferred around a function that the Config gave.

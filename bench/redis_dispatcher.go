@@ -41,11 +41,11 @@ func dispatch(ctx context.Context, r *onRedis) (tally, error) {
 		Workers:  workers,
 		Capacity: backlog,
 		Params:   wide,
-		OnDone: func(r dispatcher.Result[*tracked]) {
+		Events: dispatcher.Events[*tracked]{Done: func(_ context.Context, r dispatcher.Result[*tracked]) {
 			if r.Outcome == dispatcher.Succeeded {
 				r.Job.Payload.ended.Add(1)
 			}
-		},
+		}},
 	})
 	if err != nil {
 		return tally{}, err

@@ -1,9 +1,9 @@
 // Package dispatcherotel shows what a dispatcher does as metrics and traces of
 // OpenTelemetry. Its three parts are independent:
 //
-//	watch, err := dispatcherotel.NewObserver[Message](meters, "mail")
+//	events, err := dispatcherotel.NewEvents[Message](meters, "mail")
 //	send := dispatcherotel.Trace[Message](tracers)(send)
-//	d, err := dispatcher.New(b, send, dispatcher.Config[Message]{Observer: watch})
+//	d, err := dispatcher.New(b, send, dispatcher.Config[Message]{Events: events})
 //	reg, err := dispatcherotel.Observe(meters, "mail", d)
 //	defer reg.Unregister()
 //
@@ -19,7 +19,7 @@
 //	dispatcher.jobs.replaced    {payload}  payloads put into a job that waited
 //	dispatcher.jobs.ended       {job}      jobs ended, by dispatcher.outcome
 //
-// [NewObserver] makes a [dispatcher.Observer] that records exact times as they occur:
+// [NewEvents] makes [dispatcher.Events] that record exact times as they occur:
 //
 //	dispatcher.start.lateness   s          how long after its slot a job was started
 //	dispatcher.job.duration     s          how long its handler took, by dispatcher.outcome

@@ -68,17 +68,17 @@ func ExampleObserve() {
 	// dispatcher.jobs.waiting {job} 0
 }
 
-func ExampleNewObserver() {
+func ExampleNewEvents() {
 	ctx := context.Background()
 	reader := sdkmetric.NewManualReader()
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 
-	observer, err := dispatcherotel.NewObserver[string](meters, "mail")
+	events, err := dispatcherotel.NewEvents[string](meters, "mail")
 	if err != nil {
 		log.Fatal(err)
 	}
 	d, err := dispatcher.New(memory.New(memory.Config{}), send, dispatcher.Config[string]{
-		Observer: observer,
+		Events: events,
 	})
 	if err != nil {
 		log.Fatal(err)

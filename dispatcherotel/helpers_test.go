@@ -22,6 +22,7 @@ import (
 type (
 	job    = dispatcher.Job[string]
 	config = dispatcher.Config[string]
+	events = dispatcher.Events[string]
 )
 
 // run returns a dispatcher that runs, and a function that waits for its jobs and
@@ -49,6 +50,11 @@ func runWith(ctx context.Context, t *testing.T, b backend.Backend, cfg config, h
 			t.Fatal(err)
 		}
 	}
+}
+
+// whenDone calls f with each result.
+func whenDone(f func(dispatcher.Result[string])) events {
+	return events{Done: func(_ context.Context, r dispatcher.Result[string]) { f(r) }}
 }
 
 func perSecond(n int) gcra.FreqLimitParams {

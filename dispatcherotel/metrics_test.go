@@ -42,7 +42,7 @@ func all(values map[string]float64) map[string]float64 {
 // them runs and after the last.
 func TestScrape(t *testing.T) {
 	provider, scrape := serving(t)
-	observer, err := dispatcherotel.NewObserver[string](provider, "mail")
+	watch, err := dispatcherotel.NewEvents[string](provider, "mail")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +50,9 @@ func TestScrape(t *testing.T) {
 	letGo := sync.OnceFunc(func() { close(goOn) })
 	defer letGo() // if it fails before
 	cfg := config{
-		Workers:  1,
-		Observer: observer,
-		Retry:    dispatcher.Retry{MaxAttempts: 2, Initial: time.Millisecond},
+		Workers: 1,
+		Events:  watch,
+		Retry:   dispatcher.Retry{MaxAttempts: 2, Initial: time.Millisecond},
 	}
 	d, drain := run(t, inMemory(), cfg, func(_ context.Context, j job) error {
 		switch j.Payload {
@@ -218,23 +218,16 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// slow is late by 30 ms when a job has started.
-type slow struct{ dispatcher.Observer[string] }
-
-func (s slow) Started(ctx context.Context, j job) {
-	time.Sleep(30 * time.Millisecond)
-	s.Observer.Started(ctx, j)
-}
-
 // The exact times, in seconds; the duration is that of the last run.
-func TestObserver(t *testing.T) {
+func TestEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		provider, collect := reading(t)
-		observer, err := dispatcherotel.NewObserver[string](provider, "mail")
+		watch, err := dispatcherotel.NewEvents[string](provider, "mail")
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg := config{Workers: 1, Observer: slow{observer}}
+		delay := events{Started: func(context.Context, job) { time.Sleep(30 * time.Millisecond) }}
+		cfg := config{Workers: 1, Events: dispatcher.JoinEvents(delay, watch)}
 		d, drain := run(t, inMemory(), cfg, func(_ context.Context, j job) error {
 			if j.Payload == "again" && j.Attempt() == 1 {
 				time.Sleep(time.Hour)
@@ -273,7 +266,7 @@ func TestObserver(t *testing.T) {
 			o, _ := p.Attributes.Value("dispatcher.outcome")
 			name, _ := p.Attributes.Value("dispatcher.name")
 			outcomes[o.AsString()] = true
-			// The observer itself takes 30 ms of it.
+			// The event before takes 30 ms of it.
 			if p.Count != 1 || !near(p.Sum, 0.25) || name.AsString() != "mail" {
 				t.Errorf("the duration is %+v, want 0.25 s of mail", p)
 			}
@@ -291,16 +284,15 @@ func TestObserver(t *testing.T) {
 func near(a, b float64) bool { return a > b-1e-9 && a < b+1e-9 }
 
 // What no dispatcher would pass on does no harm.
-func TestObserverOfOddities(t *testing.T) {
+func TestEventsOfOddities(t *testing.T) {
 	provider, collect := reading(t)
-	observer, err := dispatcherotel.NewObserver[string](provider, "mail")
+	watch, err := dispatcherotel.NewEvents[string](provider, "mail")
 	if err != nil {
 		t.Fatal(err)
 	}
-	observer.Started(t.Context(), job{})
-	observer.Retried(t.Context(), job{}, nil, 0)
+	watch.Started(t.Context(), job{})
 	for _, o := range []dispatcher.Outcome{-1, 0, 100} {
-		observer.Ended(t.Context(), dispatcher.Result[string]{Outcome: o, Started: time.Unix(1, 0), Ended: time.Unix(2, 0)})
+		watch.Done(t.Context(), dispatcher.Result[string]{Outcome: o, Started: time.Unix(1, 0), Ended: time.Unix(2, 0)})
 	}
 	if got := collect()["dispatcher.start.lateness"].Data.(metricdata.Histogram[float64]).DataPoints[0]; got.Count != 1 || got.Sum != 0 {
 		t.Errorf("the lateness of a job without a slot is %+v, want 0", got)
@@ -347,8 +339,8 @@ func TestErrors(t *testing.T) {
 			t.Errorf("Observe(%T) = %v, want %v", p, err, errBroken)
 		}
 	}
-	if _, err := dispatcherotel.NewObserver[int](broken{}, "mail"); !errors.Is(err, errBroken) {
-		t.Errorf("NewObserver = %v, want %v", err, errBroken)
+	if _, err := dispatcherotel.NewEvents[int](broken{}, "mail"); !errors.Is(err, errBroken) {
+		t.Errorf("NewEvents = %v, want %v", err, errBroken)
 	}
 }
 
@@ -361,11 +353,11 @@ func TestGlobalMeterProvider(t *testing.T) {
 		if _, err := dispatcherotel.Observe(nil, name, fixed{}); err != nil {
 			t.Fatal(err)
 		}
-		observer, err := dispatcherotel.NewObserver[int](nil, name)
+		watch, err := dispatcherotel.NewEvents[int](nil, name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		observer.Started(t.Context(), dispatcher.Job[int]{})
+		watch.Started(t.Context(), dispatcher.Job[int]{})
 	}
 	got := collect()
 	if n := len(got["dispatcher.backend.up"].Data.(metricdata.Gauge[int64]).DataPoints); n != 2 {
@@ -385,12 +377,12 @@ func TestBesidePrometheus(t *testing.T) {
 		t.Fatal(err)
 	}
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(e))
-	observer, err1 := dispatcherotel.NewObserver[string](provider, "mail")
+	watch, err1 := dispatcherotel.NewEvents[string](provider, "mail")
 	_, err2 := dispatcherotel.Observe(provider, "mail", fixed{})
 	if err := errors.Join(err1, err2, reg.Register(dispatcherprom.NewCollector("mail", fixed{}))); err != nil {
 		t.Fatal(err)
 	}
-	observer.Started(t.Context(), job{})
+	watch.Started(t.Context(), job{})
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)

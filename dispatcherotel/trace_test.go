@@ -209,7 +209,7 @@ func TestTraceDoesNotReturn(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				provider, spans := recording()
 				results := make(chan dispatcher.Result[string], 1)
-				cfg := config{OnDone: func(r dispatcher.Result[string]) { results <- r }}
+				cfg := config{Events: whenDone(func(r dispatcher.Result[string]) { results <- r })}
 				d, drain := run(t, inMemory(), cfg, dispatcherotel.Trace[string](provider)(c.handler))
 				submit(t.Context(), t, d, job{Key: "chat"})
 				drain()
@@ -259,7 +259,7 @@ func TestTraceOddText(t *testing.T) {
 		}
 		n := 0
 		var outcomes []dispatcher.Outcome
-		cfg := config{Workers: 1, OnDone: func(r dispatcher.Result[string]) { outcomes = append(outcomes, r.Outcome) }}
+		cfg := config{Workers: 1, Events: whenDone(func(r dispatcher.Result[string]) { outcomes = append(outcomes, r.Outcome) })}
 		d, drain := run(t, inMemory(), cfg, dispatcherotel.Trace[string](provider)(func(context.Context, job) error {
 			n++
 			return errs[n-1]
@@ -346,11 +346,11 @@ func TestTraceGlobalAndUnsampled(t *testing.T) {
 func TestConcurrent(t *testing.T) {
 	provider, spans := recording()
 	meters, scrape := serving(t)
-	observer, err := dispatcherotel.NewObserver[string](meters, "mail")
+	events, err := dispatcherotel.NewEvents[string](meters, "mail")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := config{Observer: observer}
+	cfg := config{Events: events}
 	d, drain := run(t, inMemory(), cfg, dispatcherotel.Trace[string](provider)(func(context.Context, job) error { return nil }))
 	if _, err := dispatcherotel.Observe(meters, "mail", d); err != nil {
 		t.Fatal(err)

@@ -244,8 +244,11 @@ func TestBackendUp(t *testing.T) {
 	told := make(chan error, 10)
 	b := &failing{Backend: memory.New(memory.Config{})}
 	d := run(t, b, dispatcher.Config[string]{
-		Params:    gcra.FreqLimitParams{Limit: 1000, Period: time.Second},
-		OnBackend: func(err error) { told <- err },
+		Params: gcra.FreqLimitParams{Limit: 1000, Period: time.Second},
+		Events: dispatcher.Events[string]{
+			BackendDown: func(_ context.Context, err error) { told <- err },
+			BackendUp:   func(context.Context) { told <- nil },
+		},
 	}, func(context.Context, dispatcher.Job[string]) error { return nil })
 	scrape := scraper(t, mail(d))
 	want(t, scrape(), map[string]float64{"dispatcher_backend_up": 1})
@@ -254,7 +257,7 @@ func TestBackendUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-told; err == nil {
-		t.Fatal("OnBackend is told nil first, want an error")
+		t.Fatal("BackendUp is called first, want BackendDown")
 	}
 	want(t, scrape(), map[string]float64{"dispatcher_backend_up": 0, "dispatcher_jobs_waiting": 1})
 	b.away.Store(false)
@@ -305,7 +308,7 @@ func TestWrongArguments(t *testing.T) {
 // Scrapes go on while jobs run, and what they read never goes back.
 func TestConcurrentScrapes(t *testing.T) {
 	d := run(t, memory.New(memory.Config{}), dispatcher.Config[string]{
-		OnDone: func(dispatcher.Result[string]) {},
+		Events: dispatcher.Events[string]{Done: func(context.Context, dispatcher.Result[string]) {}},
 	}, func(context.Context, dispatcher.Job[string]) error { return nil })
 	scrape := scraper(t, mail(d))
 	const jobs, scrapers = 2000, 4

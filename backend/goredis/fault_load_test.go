@@ -26,7 +26,7 @@ type load struct {
 	mu     sync.Mutex // guards what follows
 	jobs   []fate
 	starts []start
-	turns  []error // what OnBackend was told
+	turns  []error // of the backend: the error when it went down, nil when it was up
 }
 
 // fate is what became of a job.
@@ -54,8 +54,11 @@ func newLoad(t testing.TB, name, prefix string, client redis.UniversalClient, cf
 		t.Fatalf("New() = %v, want nil", err)
 	}
 	l := &load{t: t, name: name, ledger: newLedger(b), ended: make(chan struct{})}
-	cfg.OnDone = l.done
-	cfg.OnBackend = l.turn
+	cfg.Events = dispatcher.Events[int]{
+		Done:        func(_ context.Context, r dispatcher.Result[int]) { l.done(r) },
+		BackendDown: func(_ context.Context, err error) { l.turn(err) },
+		BackendUp:   func(context.Context) { l.turn(nil) },
+	}
 	if l.Dispatcher, err = dispatcher.New(l.ledger, l.handle, cfg); err != nil {
 		t.Fatalf("dispatcher.New() = %v, want nil", err)
 	}
@@ -200,7 +203,7 @@ func (l *load) check() {
 	}
 	for i, err := range l.turns {
 		if away := i%2 == 0; away != (err != nil) {
-			l.t.Errorf("%s: call %d of OnBackend = %v, want errors and nil in turn", l.name, i, err)
+			l.t.Errorf("%s: turn %d of the backend = %v, want errors and nil in turn", l.name, i, err)
 		}
 	}
 }

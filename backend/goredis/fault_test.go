@@ -255,7 +255,7 @@ func (f *faultRun) check(restarted time.Time) {
 	for _, l := range append(f.loads(), f.slow...) {
 		l.check()
 		if n := len(l.turns); n%2 != 0 {
-			f.Errorf("%s: calls of OnBackend = %d, want pairs", l.name, n)
+			f.Errorf("%s: turns of the backend = %d, want pairs", l.name, n)
 		}
 		ledgers = append(ledgers, l.ledger)
 		f.Logf("%s: %d jobs, %d times away", l.name, len(l.starts), len(l.turns)/2)

@@ -59,7 +59,7 @@ func atRate(t testing.TB, b backend.Backend, rate, jobs int) []dispatcher.Result
 			Limits: func(string, int) []dispatcher.Limit {
 				return []dispatcher.Limit{{Key: sharedKey, Params: gcra.FreqLimitParams{Limit: rate, Period: time.Second}}}
 			},
-			OnDone: func(r dispatcher.Result[int]) { results <- r },
+			Events: dispatcher.Events[int]{Done: func(_ context.Context, r dispatcher.Result[int]) { results <- r }},
 		})
 	if err != nil {
 		t.Fatalf("dispatcher.New() = %v, want nil", err)

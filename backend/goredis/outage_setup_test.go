@@ -106,7 +106,7 @@ func TestRedisIsNotSetUp(t *testing.T) {
 			s := l.Stats()
 			l.end()
 			if s.Failed != 1 || s.Away != nil || len(l.turns) > 0 {
-				t.Errorf("Stats() = %+v, calls of OnBackend = %v, want 1 failed and nothing away", s, l.turns)
+				t.Errorf("Stats() = %+v, turns of the backend = %v, want 1 failed and nothing away", s, l.turns)
 			}
 		})
 	}

@@ -87,7 +87,7 @@ func finishOutage(t *testing.T, l *load, jobs int) {
 	}
 	l.check()
 	if n := len(l.turns); n < 2 || n%2 != 0 {
-		t.Errorf("%s: calls of OnBackend = %v, want errors and nil in turn", l.name, l.turns)
+		t.Errorf("%s: turns of the backend = %v, want errors and nil in turn", l.name, l.turns)
 	}
 	for key, stamps := range merged(l.ledger) {
 		checkStamps(t, key, stamps, outageRate)

@@ -16,15 +16,15 @@ import (
 // campaign sends messages and keeps account of each. A job's payload is the
 // index of its message.
 type campaign struct {
-	messages  []message
-	sender    *sender
-	backend   backend.Backend
-	shared    bool        // others use the backend too
-	onBackend func(error) // told when the backend fails and when it is back
-	workers   int
-	limits    limits
-	storm     *botapi.Storm // that the server is in; nil for none that we know of
-	progress  *progress
+	messages []message
+	sender   *sender
+	backend  backend.Backend
+	shared   bool                   // others use the backend too
+	events   dispatcher.Events[int] // beside the campaign's own
+	workers  int
+	limits   limits
+	storm    *botapi.Storm // that the server is in; nil for none that we know of
+	progress *progress
 
 	mu       sync.Mutex // guards what follows
 	report   report
@@ -53,9 +53,7 @@ func (c *campaign) config() dispatcher.Config[int] {
 		Order:  dispatcher.Backlog, // a campaign wants to be done soonest
 		Serial: true,               // no message of a chat overtakes another
 		Retry:  retry,
-		OnDone: c.done,
-
-		OnBackend: c.onBackend,
+		Events: dispatcher.JoinEvents(dispatcher.Events[int]{Done: c.done}, c.events),
 	}
 }
 
@@ -93,7 +91,7 @@ func (c *campaign) send(ctx context.Context, job dispatcher.Job[int]) error {
 }
 
 // done is told the outcome of each message, once.
-func (c *campaign) done(r dispatcher.Result[int]) {
+func (c *campaign) done(_ context.Context, r dispatcher.Result[int]) {
 	if r.Outcome != dispatcher.Dropped {
 		c.progress.add(1)
 	}

@@ -131,15 +131,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr *os
 	}
 	s.timeout = timeout
 	c := &campaign{
-		messages:  messages,
-		sender:    s,
-		backend:   limits.backend,
-		shared:    limits.shared,
-		onBackend: watch(stderr),
-		workers:   o.workers,
-		limits:    used,
-		storm:     storm,
-		progress:  newProgress(stdout, isTerminal(stdout), len(messages)),
+		messages: messages,
+		sender:   s,
+		backend:  limits.backend,
+		shared:   limits.shared,
+		events:   watch(stderr),
+		workers:  o.workers,
+		limits:   used,
+		storm:    storm,
+		progress: newProgress(stdout, isTerminal(stdout), len(messages)),
 	}
 	r, err := c.run(ctx)
 	c.progress.finish()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/freqlimit/dispatcher"
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/backend/goredis"
 	"github.com/freqlimit/dispatcher/backend/memory"
@@ -74,13 +75,12 @@ func sharedPrefix(token string) string {
 }
 
 // watch tells the user when Redis goes away and comes back.
-func watch(w io.Writer) func(error) {
-	return func(err error) {
-		if err != nil {
+func watch(w io.Writer) dispatcher.Events[int] {
+	return dispatcher.Events[int]{
+		BackendDown: func(_ context.Context, err error) {
 			fmt.Fprintf(w, "telegram: Redis is away, messages wait: %v\n", err)
-		} else {
-			fmt.Fprintln(w, "telegram: Redis is back")
-		}
+		},
+		BackendUp: func(context.Context) { fmt.Fprintln(w, "telegram: Redis is back") },
 	}
 }
 

@@ -87,9 +87,9 @@ func TestSharedPrefix(t *testing.T) {
 
 func TestWatch(t *testing.T) {
 	var out bytes.Buffer
-	tell := watch(&out)
-	tell(errors.New("gone"))
-	tell(nil)
+	events := watch(&out)
+	events.BackendDown(t.Context(), errors.New("gone"))
+	events.BackendUp(t.Context())
 	if got, want := out.String(), "telegram: Redis is away, messages wait: gone\ntelegram: Redis is back\n"; got != want {
 		t.Errorf("watch wrote %q, want %q", got, want)
 	}
