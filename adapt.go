@@ -19,7 +19,7 @@ import (
 // of the Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks",
 // 1989). After Refusals the pace is multiplied by Cut, and so at each one that follows
 // while it has not crept back; meanwhile it rises steadily, from nothing to the params
-// in Recovery. Refusals of jobs that had started before half of the last deferral was over
+// in Recovery. Refusals of jobs that had started before half of the last hold was over
 // are the same one. Only the pace changes: Burst stays.
 //
 // Each dispatcher adapts for itself. Others that share the backend don't hear of it, and
@@ -92,7 +92,7 @@ type pace struct {
 // refusal is what a handler was told.
 type refusal struct {
 	slot  int64 // of the job
-	until int64 // the end of the deferral, or a little before
+	until int64 // the end of the hold, or a little before
 	delay time.Duration
 }
 

@@ -41,7 +41,7 @@ func (s *secretive) handle(context.Context, dispatcher.Job[int]) error {
 	now := time.Now().UnixNano()
 	if s.state.Slot(now, s.limit, 1) > now {
 		s.refused++
-		return dispatcher.RetryAfter(time.Second)
+		return dispatcher.RetryAfter(time.Second, nil)
 	}
 	s.state = s.state.Charge(now, s.limit, 1)
 	s.served++
@@ -131,7 +131,7 @@ func TestAdaptCountsRefusals(t *testing.T) {
 				d, err := dispatcher.New(memory.New(memory.Config{}), func(_ context.Context, job dispatcher.Job[int]) error {
 					if job.Payload < 2 && job.Attempt() == 1 { // two that started before the first is over
 						time.Sleep(2 * time.Second)
-						return dispatcher.RetryAfter(3 * time.Second)
+						return dispatcher.RetryAfter(3*time.Second, nil)
 					}
 					if job.Payload == 9 {
 						last = time.Since(begin)
@@ -167,7 +167,7 @@ func TestAdaptUnderOtherParams(t *testing.T) {
 		var d *dispatcher.Dispatcher[int]
 		d, err := dispatcher.New(memory.New(memory.Config{}), func(_ context.Context, job dispatcher.Job[int]) error {
 			if job.Payload == 0 && job.Attempt() == 1 {
-				return dispatcher.RetryAfter(10 * time.Second)
+				return dispatcher.RetryAfter(10*time.Second, nil)
 			}
 			starts[job.Payload] = time.Since(begin)
 			if job.Payload == 1 {
@@ -212,7 +212,7 @@ func TestAdaptCreepsWhileNothingHappens(t *testing.T) {
 		begin, last := time.Now(), time.Duration(0)
 		d, err := dispatcher.New(memory.New(memory.Config{}), func(_ context.Context, job dispatcher.Job[int]) error {
 			if job.Payload == 0 && job.Attempt() == 1 {
-				return dispatcher.RetryAfter(time.Second)
+				return dispatcher.RetryAfter(time.Second, nil)
 			}
 			last = time.Since(begin)
 			return nil

@@ -103,7 +103,7 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 		l.sched.Failed(now, &e.sched, now+int64(a.backoff()))
 	case d.Err != nil && d.Undecided:
 		// What keeps this request from being decided need not keep others.
-		l.sched.Refused(now, &e.sched, schedule.Refusal{Until: now + int64(jittered(lastRetry)), Deferred: true})
+		l.sched.Refused(now, &e.sched, schedule.Refusal{Until: now + int64(jittered(lastRetry)), Held: true})
 	case d.Err != nil:
 		job := l.lastOf(e)
 		l.sched.Rejected(now, &e.sched)
@@ -118,9 +118,9 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 		l.sched.Failed(now, &e.sched, now+int64(time.Second))
 	default:
 		r := schedule.Refusal{
-			Binding:  d.Binding,
-			Until:    max(int64(d.Slot.Sub(*l.epoch)), now+int64(a.respite())),
-			Deferred: d.Deferred,
+			Binding: d.Binding,
+			Until:   max(int64(d.Slot.Sub(*l.epoch)), now+int64(a.respite())),
+			Held:    d.Held,
 		}
 		if !d.Turn.IsZero() {
 			r.Turn = int64(d.Turn.Sub(*l.epoch))

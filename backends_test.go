@@ -40,11 +40,11 @@ func (r *remote) Reserve(ctx context.Context, reqs []backend.Request, ds []backe
 	return r.travel(ctx)
 }
 
-func (r *remote) Defer(ctx context.Context, key string, d time.Duration) error {
+func (r *remote) Hold(ctx context.Context, key string, d time.Duration) error {
 	if err := r.travel(ctx); err != nil {
 		return err
 	}
-	if err := r.inner.Defer(ctx, key, d); err != nil {
+	if err := r.inner.Hold(ctx, key, d); err != nil {
 		return err
 	}
 	return r.travel(ctx)

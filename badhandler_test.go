@@ -40,7 +40,7 @@ func TestGuarantee9OneBadHandler(t *testing.T) {
 			var p *runtime.PanicNilError
 			return errors.As(err, &p)
 		}},
-		{"panic with a RetryAfter", func() { panic(dispatcher.RetryAfter(0)) }, dispatcher.Panicked, func(err error) bool {
+		{"panic with a RetryAfter", func() { panic(dispatcher.RetryAfter(0, nil)) }, dispatcher.Panicked, func(err error) bool {
 			var p *dispatcher.PanicError
 			return errors.As(err, &p)
 		}},

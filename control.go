@@ -14,7 +14,7 @@ import (
 )
 
 // Pause lets no job start until Resume. Jobs whose slots have been taken already, at
-// most Config.Horizon ago, or are being asked for, still start. Deadlines and deferrals
+// most Config.Horizon ago, or are being asked for, still start. Deadlines and holds
 // go on. It may be called before Run, and returns at once. A Shutdown waits for what is
 // paused.
 func (d *Dispatcher[T]) Pause() { d.command(func(l *loop[T], _ int64) { l.sched.Pause() }) }
@@ -23,12 +23,12 @@ func (d *Dispatcher[T]) Pause() { d.command(func(l *loop[T], _ int64) { l.sched.
 func (d *Dispatcher[T]) Resume() { d.command(func(l *loop[T], _ int64) { l.sched.Resume() }) }
 
 // PauseKey is [Dispatcher.Pause] for the jobs of one key. Jobs of other keys that are
-// under a limit with that key go on: see [Dispatcher.Defer] for those.
+// under a limit with that key go on: see [Dispatcher.Hold] for those.
 func (d *Dispatcher[T]) PauseKey(key string) {
 	d.command(func(l *loop[T], _ int64) { l.sched.PauseKey(key) })
 }
 
-// ResumeKey ends what PauseKey began, and nothing else: a pause of all, or a deferral of
+// ResumeKey ends what PauseKey began, and nothing else: a pause of all, or a hold of
 // the key, goes on.
 func (d *Dispatcher[T]) ResumeKey(key string) {
 	d.command(func(l *loop[T], now int64) { l.sched.ResumeKey(now, key) })

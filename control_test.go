@@ -36,16 +36,16 @@ func TestPause(t *testing.T) {
 	})
 }
 
-// A key is paused while it is deferred: neither end opens it before the other.
-func TestPauseKeyWhileItIsDeferred(t *testing.T) {
+// A key is paused while it is held: neither end opens it before the other.
+func TestPauseKeyWhileItIsHeld(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		s := open(t, b, config{}, nil)
-		for _, key := range []string{"long pause", "long deferral", "other"} {
+		for _, key := range []string{"long pause", "long hold", "other"} {
 			s.submit(key, "before")
 		}
 		time.Sleep(time.Second)
-		for key, d := range map[string]time.Duration{"long pause": 5 * time.Second, "long deferral": 20 * time.Second} {
-			if err := s.Defer(context.Background(), key, d); err != nil {
+		for key, d := range map[string]time.Duration{"long pause": 5 * time.Second, "long hold": 20 * time.Second} {
+			if err := s.Hold(context.Background(), key, d); err != nil {
 				t.Fatal(err)
 			}
 			s.PauseKey(key)
@@ -54,11 +54,11 @@ func TestPauseKeyWhileItIsDeferred(t *testing.T) {
 		s.submit("other", "other")
 		time.Sleep(10 * time.Second)
 		s.ResumeKey("long pause")
-		s.ResumeKey("long deferral")
+		s.ResumeKey("long hold")
 		s.ResumeKey("never paused")
 		s.drain()
 		s.wantNear("long pause", 11*time.Second)
-		s.wantNear("long deferral", 21*time.Second)
+		s.wantNear("long hold", 21*time.Second)
 		s.wantNear("other", time.Second)
 	})
 }

@@ -205,37 +205,37 @@ func (d *Dispatcher[T]) enter() error {
 	return nil
 }
 
-// Defer closes a key for a time from now: no job of the key starts before, and
+// Hold closes a key for a time from now: no job of the key starts before, and
 // none that is under a limit with that key. Through a shared backend it holds for
 // limits of other processes too. It only extends: an earlier end than the present
 // one changes nothing, nor does a delay of zero or less. A job whose slot has
 // been taken already, at most Config.Horizon ago, still starts.
 //
-// The error is the backend's; then the key is deferred for this dispatcher all
+// The error is the backend's; then the key is held for this dispatcher all
 // the same.
-func (d *Dispatcher[T]) Defer(ctx context.Context, key string, delay time.Duration) error {
-	until, err := d.deferKey(ctx, key, delay)
+func (d *Dispatcher[T]) Hold(ctx context.Context, key string, delay time.Duration) error {
+	until, err := d.holdKey(ctx, key, delay)
 	d.heed(key, until)
 	return err
 }
 
-// heed has the loop hear of a deferral.
+// heed has the loop hear of a hold.
 func (d *Dispatcher[T]) heed(key string, until int64) {
 	d.mu.Lock()
 	if !d.over {
 		d.stopExpress()
-		d.inbox.deferred = append(d.inbox.deferred, deferral{key, until})
+		d.inbox.held = append(d.inbox.held, hold{key, until})
 	}
 	d.mu.Unlock()
 	d.signal()
 }
 
-// deferKey defers a key at the backend and returns until when, by a clock that
+// holdKey holds a key at the backend and returns until when, by a clock that
 // is not ahead of the backend's.
-func (d *Dispatcher[T]) deferKey(ctx context.Context, key string, delay time.Duration) (until int64, err error) {
+func (d *Dispatcher[T]) holdKey(ctx context.Context, key string, delay time.Duration) (until int64, err error) {
 	delay = min(delay, backend.Unlimited)
 	if delay > 0 {
-		err = d.backend.Defer(ctx, key, delay)
+		err = d.backend.Hold(ctx, key, delay)
 	}
 	return d.now() + int64(delay), err
 }

@@ -264,7 +264,7 @@ func TestNothingIsKeptOfCommands(t *testing.T) {
 		before = inUse()
 		for range 50_000 {
 			s.Pause()
-			_ = s.Defer(context.Background(), "k", 0)
+			_ = s.Hold(context.Background(), "k", 0)
 		}
 		if kept := inUse() - before; kept > 1<<20 {
 			t.Errorf("%d bytes are kept of commands after Run", kept)

@@ -114,7 +114,7 @@ type fate uint8
 
 const (
 	fateEnded     fate = iota
-	fateFirst          // it runs again, first of its key, which is deferred
+	fateFirst          // it runs again, first of its key, which is held
 	fateLater          // it runs again, and its key does not wait for it
 	fateHeld           // it runs again, and its key waits for it
 	fateWithdrawn      // it has ended before it started

@@ -51,7 +51,7 @@ func ExampleRetryAfter() {
 	send := func(ctx context.Context, job dispatcher.Job[string]) error {
 		if job.Key == "alice" && job.Payload == "hello" && job.Attempt() == 1 {
 			fmt.Println("alice: 429")
-			return dispatcher.RetryAfter(50 * time.Millisecond)
+			return dispatcher.RetryAfter(50*time.Millisecond, nil)
 		}
 		fmt.Printf("%s: %s\n", job.Key, job.Payload)
 		return nil

@@ -42,8 +42,8 @@ func TestPlainJobsWaitForLeave(t *testing.T) {
 	for name, c := range map[string]struct{ shut, open func(*stage) }{
 		"pause":     {func(s *stage) { s.Pause() }, func(s *stage) { s.Resume() }},
 		"key pause": {func(s *stage) { s.PauseKey("key") }, func(s *stage) { s.ResumeKey("key") }},
-		"deferral": {func(s *stage) {
-			if err := s.Defer(t.Context(), "key", time.Minute); err != nil {
+		"hold": {func(s *stage) {
+			if err := s.Hold(t.Context(), "key", time.Minute); err != nil {
 				t.Error(err)
 			}
 		}, func(*stage) {}},
@@ -73,7 +73,7 @@ func TestCommandsHoldAtOnce(t *testing.T) {
 	for name, command := range map[string]func(s *stage) error{
 		"Pause":    func(s *stage) error { s.Pause(); return nil },
 		"PauseKey": func(s *stage) error { s.PauseKey("key"); return nil },
-		"Defer":    func(s *stage) error { return s.Defer(context.Background(), "key", time.Hour) },
+		"Hold":     func(s *stage) error { return s.Hold(context.Background(), "key", time.Hour) },
 	} {
 		for _, plain := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, "/plain=", plain), func(t *testing.T) {
@@ -108,14 +108,14 @@ func TestCommandsHoldAtOnce(t *testing.T) {
 	}
 }
 
-// A handler that defers keys at a slow backend holds up its own job alone.
-func TestPlainJobsGoOnWhileKeysAreDeferred(t *testing.T) {
+// A handler that holds keys at a slow backend holds up its own job alone.
+func TestPlainJobsGoOnWhileKeysAreHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &slowDefer{inMemory()}
+		b := &slowHold{inMemory()}
 		s := open(t, b, config{Workers: 2}, func(_ context.Context, j job) error {
 			switch {
 			case j.Payload == "tells off" && j.Attempt() == 1:
-				return dispatcher.RetryAfter(time.Millisecond, "x", "y")
+				return dispatcher.RetryAfter(time.Millisecond, nil).Holding("x", "y")
 			case j.Payload == "works":
 				time.Sleep(100 * time.Millisecond)
 			}
@@ -129,12 +129,12 @@ func TestPlainJobsGoOnWhileKeysAreDeferred(t *testing.T) {
 	})
 }
 
-// slowDefer is a backend in process that takes long to defer y.
-type slowDefer struct{ *memory.Backend }
+// slowHold is a backend in process that takes long to hold y.
+type slowHold struct{ *memory.Backend }
 
-func (s *slowDefer) Defer(ctx context.Context, key string, d time.Duration) error {
+func (s *slowHold) Hold(ctx context.Context, key string, d time.Duration) error {
 	if key == "y" {
 		time.Sleep(time.Second)
 	}
-	return s.Backend.Defer(ctx, key, d)
+	return s.Backend.Hold(ctx, key, d)
 }

@@ -75,7 +75,7 @@ func TestPlainJobsWaitForTheirFirst(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		s := open(t, b, config{Workers: 1}, func(_ context.Context, j job) error {
 			if j.Payload == "3" && j.Attempt() < 3 {
-				return dispatcher.RetryAfter(time.Minute)
+				return dispatcher.RetryAfter(time.Minute, nil)
 			}
 			return nil
 		})
@@ -98,7 +98,7 @@ func TestPlainJobsThatRunOn(t *testing.T) {
 		s := open(t, inMemory(), config{Workers: 4}, func(_ context.Context, j job) error {
 			time.Sleep(10 * time.Second)
 			if (j.Payload == "1" || j.Payload == "2") && j.Attempt() == 1 {
-				return dispatcher.RetryAfter(time.Minute)
+				return dispatcher.RetryAfter(time.Minute, nil)
 			}
 			return nil
 		})
@@ -198,7 +198,7 @@ func TestPlainJobsAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, inMemory(), config{Workers: 3}, func(ctx context.Context, _ job) error {
 			<-ctx.Done()
-			return dispatcher.RetryAfter(time.Second)
+			return dispatcher.RetryAfter(time.Second, nil)
 		})
 		for i := range 500 {
 			s.submit("key", named("", i))
@@ -256,7 +256,7 @@ func TestPlainJobsAmongOthers(t *testing.T) {
 				}
 				switch {
 				case j.Payload%997 == 0 && j.Attempt() == 1:
-					return dispatcher.RetryAfter(0)
+					return dispatcher.RetryAfter(0, nil)
 				case j.Payload%499 == 0:
 					return errFailed
 				case j.Payload%1999 == 0:

@@ -266,7 +266,7 @@ func TestForecastAfterSeveralSetParams(t *testing.T) {
 		s.submit("chat", "m0")
 		s.submit("chat", "m1")
 		synctest.Wait()
-		if err := s.Defer(t.Context(), "chat", 10*time.Second); err != nil {
+		if err := s.Hold(t.Context(), "chat", 10*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range []gcra.FreqLimitParams{every(2 * time.Hour), every(time.Second)} {

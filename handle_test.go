@@ -137,7 +137,7 @@ func TestCancelWhileItRuns(t *testing.T) {
 
 // A job that waits to run again, in its queue or beside it, can be canceled too.
 func TestCancelBetweenRuns(t *testing.T) {
-	for _, again := range []error{dispatcher.RetryAfter(10 * time.Second), dispatcher.Snooze(10 * time.Second), errFailed} {
+	for _, again := range []error{dispatcher.RetryAfter(10*time.Second, nil), dispatcher.Snooze(10 * time.Second), errFailed} {
 		for _, serial := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
 				cfg := config{Serial: serial, Retry: dispatcher.Retry{MaxAttempts: 2, Initial: 10 * time.Second, Jitter: -1}}

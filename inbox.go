@@ -3,7 +3,7 @@ package dispatcher
 // inbox is the news for the goroutine that schedules.
 type inbox[T any] struct {
 	submitted blocks[submission[T]]
-	deferred  []deferral
+	held      []hold
 	answered  []*batch[T]
 	commands  []func(l *loop[T], now int64)
 	questions []question[T]
@@ -11,10 +11,10 @@ type inbox[T any] struct {
 
 // hasNews reports whether there is something from outside.
 func (in *inbox[T]) hasNews() bool {
-	return len(in.submitted.last) > 0 || len(in.commands) > 0 || len(in.questions) > 0 || len(in.deferred) > 0
+	return len(in.submitted.last) > 0 || len(in.commands) > 0 || len(in.questions) > 0 || len(in.held) > 0
 }
 
-type deferral struct {
+type hold struct {
 	key   string
 	until int64
 }
@@ -105,7 +105,7 @@ func (l *loop[T]) take(empty inbox[T], closing bool) (in inbox[T], closed bool) 
 func (in inbox[T]) reset() inbox[T] {
 	return inbox[T]{
 		submitted: blocks[submission[T]]{spare: in.submitted.spare},
-		deferred:  empty(in.deferred),
+		held:      empty(in.held),
 		answered:  empty(in.answered),
 		commands:  empty(in.commands),
 		questions: empty(in.questions),

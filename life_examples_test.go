@@ -94,12 +94,12 @@ func ExampleSnooze() {
 }
 
 // The server has named the limit of the whole bot, not of a chat.
-func ExampleRetryAfterAll() {
+func ExampleRetryAfterError_HoldingLimits() {
 	perBot := gcra.FreqLimitParams{Limit: 1000, Period: time.Second}
 	begin := time.Now()
 	d := newPool(func(_ context.Context, job dispatcher.Job[string]) error {
 		if job.Attempt() == 1 && job.Payload == "first" {
-			return dispatcher.RetryAfterAll(50 * time.Millisecond)
+			return dispatcher.RetryAfter(50*time.Millisecond, nil).HoldingLimits()
 		}
 		fmt.Println(job.Payload, "after 50ms:", time.Since(begin) > 50*time.Millisecond)
 		return nil

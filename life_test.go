@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,7 +54,7 @@ func TestRetryByPolicy(t *testing.T) {
 
 // What a handler says is found wherever it is in its error.
 func TestVerdicts(t *testing.T) {
-	after, snooze := dispatcher.RetryAfter(time.Minute), dispatcher.Snooze(time.Hour)
+	after, snooze := dispatcher.RetryAfter(time.Minute, nil), dispatcher.Snooze(time.Hour)
 	for _, c := range []struct {
 		name string
 		err  error
@@ -63,6 +64,10 @@ func TestVerdicts(t *testing.T) {
 		{"permanent inside", fmt.Errorf("sending: %w", errors.Join(errFailed, dispatcher.Permanent(errFailed))), []time.Duration{0}},
 		{"permanent before the others", errors.Join(snooze, after, dispatcher.Permanent(errFailed)), []time.Duration{0}},
 		{"after before snooze", errors.Join(snooze, errFailed, after), []time.Duration{0, time.Minute}},
+		{"after though the cause is permanent", dispatcher.RetryAfter(time.Minute, dispatcher.Permanent(errFailed)), []time.Duration{0, time.Minute}},
+		{"after though the cause says snooze", dispatcher.RetryAfter(time.Minute, snooze), []time.Duration{0, time.Minute}},
+		{"after though the cause says after", dispatcher.RetryAfter(time.Minute, dispatcher.RetryAfter(time.Hour, nil)), []time.Duration{0, time.Minute}},
+		{"permanent after all", dispatcher.Permanent(dispatcher.RetryAfter(time.Minute, dispatcher.Permanent(errFailed))), []time.Duration{0}},
 		{"snooze", fmt.Errorf("not yet: %w", snooze), []time.Duration{0, time.Hour}},
 		{"not worth it", context.Canceled, []time.Duration{0}},
 		{"failed", errFailed, []time.Duration{0, time.Second}},
@@ -91,13 +96,57 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// The cause of a RetryAfter is in its text, and errors.Is finds it.
+func TestRetryAfterHasACause(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{dispatcher.RetryAfter(time.Minute, errFailed), "dispatcher: retry after 1m0s: " + errFailed.Error()},
+		{dispatcher.RetryAfter(time.Minute, nil), "dispatcher: retry after 1m0s"},
+	} {
+		if got := c.err.Error(); got != c.want {
+			t.Errorf("Error() = %q, want %q", got, c.want)
+		}
+	}
+	if err := dispatcher.RetryAfter(0, errFailed).Holding("x"); !errors.Is(err, errFailed) {
+		t.Errorf("errors.Is(%v, %v) = false, want true", err, errFailed)
+	}
+}
+
+// Holding and HoldingLimits add up, and change no error that is in use elsewhere.
+func TestHeldKeys(t *testing.T) {
+	after := dispatcher.RetryAfter(time.Minute, errFailed)
+	two := after.Holding("x", "bot")
+	limits := []dispatcher.Limit{limit("bot", perSecond(1)), limit("chat", perSecond(1))}
+	for _, c := range []struct {
+		name   string
+		err    *dispatcher.RetryAfterError
+		limits []dispatcher.Limit
+		want   []string
+	}{
+		{"the job's", after, limits, []string{"key"}},
+		{"no keys", after.Holding(), limits, []string{"key"}},
+		{"two", two, limits, []string{"x", "bot"}},
+		{"three", two.Holding("y"), limits, []string{"x", "bot", "y"}},
+		{"three others", two.Holding("z"), limits, []string{"x", "bot", "z"}},
+		{"the limits'", after.HoldingLimits(), limits, []string{"bot", "chat"}},
+		{"two and the limits'", two.HoldingLimits(), limits, []string{"x", "bot", "chat"}},
+		{"the limits' of a job without", after.HoldingLimits(), nil, []string{"key"}},
+	} {
+		if got := c.err.HeldKeys("key", c.limits); !slices.Equal(got, c.want) {
+			t.Errorf("HeldKeys of %s = %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 // RetryAfter in the middle of a lane, with jobs behind it: nothing of the lane
 // overtakes it, it uses up no attempt, and other keys go on.
 func TestRetryAfterInTheMiddleOfALane(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		s := open(t, b, config{Params: perSecond(1), Retry: steady(2)}, func(_ context.Context, j job) error {
 			if j.Payload == "m2" && j.Attempt() <= 3 {
-				return dispatcher.RetryAfter(10 * time.Second)
+				return dispatcher.RetryAfter(10*time.Second, nil)
 			}
 			return nil
 		})
@@ -122,10 +171,10 @@ func TestRetryAfterNamesLimits(t *testing.T) {
 		err         error
 		other, near time.Duration // when the other job under bot starts, and the next of the key
 	}{
-		{"the key", dispatcher.RetryAfter(10 * time.Second), 0, 10 * time.Second},
-		{"one limit", dispatcher.RetryAfter(10*time.Second, "bot"), 10 * time.Second, 10 * time.Second},
-		{"all limits", dispatcher.RetryAfterAll(10 * time.Second), 10 * time.Second, 10 * time.Second},
-		{"neither", dispatcher.RetryAfter(10*time.Second, "elsewhere"), 0, 10 * time.Second},
+		{"the key", dispatcher.RetryAfter(10*time.Second, nil), 0, 10 * time.Second},
+		{"one limit", dispatcher.RetryAfter(10*time.Second, nil).Holding("bot"), 10 * time.Second, 10 * time.Second},
+		{"all limits", dispatcher.RetryAfter(10*time.Second, nil).HoldingLimits(), 10 * time.Second, 10 * time.Second},
+		{"neither", dispatcher.RetryAfter(10*time.Second, nil).Holding("elsewhere"), 0, 10 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -14,17 +14,17 @@ import (
 
 // Load is how many jobs wait, by what the first of their key and priority waits for.
 type Load struct {
-	Ready    int // for a worker, or for nothing: they have their slots
-	Limited  int // for a limit
-	Deferred int // for the end of a deferral, of their key or of a limit
-	Dated    int // for an instant of their own: NotBefore, Snooze or a retry
-	Paused   int // for Resume or ResumeKey
-	Behind   int // with Config.Serial, for the job of their key that runs
+	Ready   int // for a worker, or for nothing: they have their slots
+	Limited int // for a limit
+	Held    int // for the end of a hold, of their key or of a limit
+	Dated   int // for an instant of their own: NotBefore, Snooze or a retry
+	Paused  int // for Resume or ResumeKey
+	Behind  int // with Config.Serial, for the job of their key that runs
 }
 
 // Waiting is how many there are.
 func (l Load) Waiting() int {
-	return l.Ready + l.Limited + l.Deferred + l.Dated + l.Paused + l.Behind
+	return l.Ready + l.Limited + l.Held + l.Dated + l.Paused + l.Behind
 }
 
 // Load says what the jobs wait for that have been submitted before. It looks at every
@@ -52,8 +52,8 @@ func (l *Load) of(is schedule.Standing) *int {
 	switch is {
 	case schedule.StandingLimited:
 		return &l.Limited
-	case schedule.StandingDeferred:
-		return &l.Deferred
+	case schedule.StandingHeld:
+		return &l.Held
 	case schedule.StandingDated:
 		return &l.Dated
 	case schedule.StandingPaused:

@@ -20,7 +20,7 @@ func TestLoad(t *testing.T) {
 		s := open(t, b, config{Params: perSecond(1), Workers: 2}, func(_ context.Context, job job) error {
 			switch {
 			case job.Payload == "told off" && job.Attempt() == 1:
-				return dispatcher.RetryAfter(5 * time.Second)
+				return dispatcher.RetryAfter(5*time.Second, nil)
 			case job.Payload == "long":
 				time.Sleep(20 * time.Second)
 			}
@@ -47,9 +47,9 @@ func TestLoad(t *testing.T) {
 		s.submitJob(job{Key: "dated", Payload: "dated", Options: &dispatcher.Options{NotBefore: time.Now().Add(4 * time.Second)}})
 		s.PauseKey("paused")
 		s.submit("paused", "paused")
-		wantLoad(dispatcher.Load{Deferred: 2, Limited: 2, Dated: 1, Paused: 1})
+		wantLoad(dispatcher.Load{Held: 2, Limited: 2, Dated: 1, Paused: 1})
 		time.Sleep(2500 * time.Millisecond)
-		wantLoad(dispatcher.Load{Deferred: 2, Dated: 1, Paused: 1})
+		wantLoad(dispatcher.Load{Held: 2, Dated: 1, Paused: 1})
 		s.submit("one", "long")
 		s.submit("two", "long")
 		s.submit("three", "for a worker")

@@ -96,8 +96,8 @@ func (l *loop[T]) takeIn() (closed bool) {
 	for _, do := range in.commands {
 		do(l, now)
 	}
-	for _, d := range in.deferred {
-		l.sched.Defer(now, d.key, d.until)
+	for _, d := range in.held {
+		l.sched.Hold(now, d.key, d.until)
 	}
 	l.questions = append(l.questions, in.questions...)
 	l.fresh = in.submitted.drain(l.fresh)
@@ -218,7 +218,7 @@ func (l *loop[T]) finished(now int64, f *finished[T]) {
 	e.extra.stage = stageWaiting
 	switch f.fate {
 	case fateFirst:
-		l.sched.Defer(now, e.sched.Key(), f.until)
+		l.sched.Hold(now, e.sched.Key(), f.until)
 		l.sched.Finished(now, &e.sched, true)
 	default:
 		l.sched.Later(now, &e.sched, f.until, f.fate == fateHeld)

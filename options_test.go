@@ -69,7 +69,7 @@ func TestDeadline(t *testing.T) {
 }
 
 // A deadline is for all runs of a job, and passes also while it waits beside its
-// queue, is paused or deferred.
+// queue, is paused or held.
 func TestDeadlinePassesWhereverTheJobWaits(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		var ended []time.Duration
@@ -82,10 +82,10 @@ func TestDeadlinePassesWhereverTheJobWaits(t *testing.T) {
 		at := func(d time.Duration) *options { return &options{Deadline: begin.Add(d)} }
 		s.PauseKey("paused")
 		s.submitJob(job{Key: "paused", Payload: "paused", Options: at(10 * time.Second)})
-		if err := s.Defer(context.Background(), "deferred", time.Hour); err != nil {
+		if err := s.Hold(context.Background(), "held", time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		s.submitJob(job{Key: "deferred", Payload: "deferred", Options: at(20 * time.Second)})
+		s.submitJob(job{Key: "held", Payload: "held", Options: at(20 * time.Second)})
 		s.submitJob(job{Key: "retried", Payload: "retried", Options: at(30 * time.Second)})
 		time.Sleep(time.Minute)
 		s.drain()

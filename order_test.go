@@ -122,7 +122,7 @@ func TestGuarantee5RetriesKeepTheirOrder(t *testing.T) {
 				s := open(t, inMemory(), config{Params: perSecond(10)}, func(_ context.Context, j job) error {
 					if takes, ok := told.takes[j.Payload]; ok && j.Attempt() == 1 {
 						time.Sleep(takes)
-						return dispatcher.RetryAfter(time.Second)
+						return dispatcher.RetryAfter(time.Second, nil)
 					}
 					return nil
 				})
@@ -206,7 +206,7 @@ func TestGuarantee5Serial(t *testing.T) {
 						time.Sleep(130 * time.Millisecond)
 						of[j.Key].Add(-1)
 						if j.Payload == "3" && j.Attempt() < 3 {
-							return dispatcher.RetryAfter(time.Second)
+							return dispatcher.RetryAfter(time.Second, nil)
 						}
 						return nil
 					})

@@ -98,7 +98,7 @@ func (c *crowd) handle(_ context.Context, j dispatcher.Job[int]) error {
 		panic("panicked")
 	case 3:
 		if j.Attempt() == 1 {
-			return dispatcher.RetryAfter(0)
+			return dispatcher.RetryAfter(0, nil)
 		}
 	}
 	return nil
@@ -193,7 +193,7 @@ func TestGuarantee8Outcomes(t *testing.T) {
 				<-ctx.Done()
 				time.Sleep(time.Minute)
 			case "runs again":
-				return dispatcher.RetryAfter(time.Hour)
+				return dispatcher.RetryAfter(time.Hour, nil)
 			}
 			return nil
 		})
@@ -249,7 +249,7 @@ func TestResult(t *testing.T) {
 		s := open(t, inMemory(), config{Params: perSecond(1)}, func(_ context.Context, j job) error {
 			time.Sleep(100 * time.Millisecond)
 			if j.Payload == "second" && j.Attempt() == 1 {
-				return dispatcher.RetryAfter(3 * time.Second)
+				return dispatcher.RetryAfter(3*time.Second, nil)
 			}
 			return nil
 		})
@@ -313,7 +313,7 @@ func TestStatsInDone(t *testing.T) {
 			case j.Payload == "panics":
 				panic("panicked")
 			case j.Payload == "runs again" && j.Attempt() == 1:
-				return dispatcher.RetryAfter(time.Second)
+				return dispatcher.RetryAfter(time.Second, nil)
 			}
 			return nil
 		})

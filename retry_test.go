@@ -43,7 +43,7 @@ func TestRetryAfter(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		s := open(t, b, config{Workers: 1, Serial: true, Params: perSecond(1)}, func(_ context.Context, j job) error {
 			if j.Payload == "told off" && j.Attempt() <= 2 {
-				return fmt.Errorf("429: %w", dispatcher.RetryAfter(10*time.Second))
+				return fmt.Errorf("429: %w", dispatcher.RetryAfter(10*time.Second, nil))
 			}
 			return nil
 		})
@@ -75,9 +75,9 @@ func TestTrap12OneKeyAlone(t *testing.T) {
 		s := open(t, b, config{Workers: 4}, func(_ context.Context, j job) error {
 			switch {
 			case j.Payload == "told off" && j.Attempt() == 1:
-				return dispatcher.RetryAfter(30 * time.Second)
+				return dispatcher.RetryAfter(30*time.Second, nil)
 			case j.Payload == "also" && j.Attempt() == 1:
-				return dispatcher.RetryAfter(time.Second)
+				return dispatcher.RetryAfter(time.Second, nil)
 			}
 			return nil
 		})
@@ -100,8 +100,8 @@ func TestTrap12OneKeyAlone(t *testing.T) {
 	})
 }
 
-// Trap 12: a shorter deferral never shortens a longer one, neither of a handler
-// nor of Defer, in whatever order they come.
+// Trap 12: a shorter hold never shortens a longer one, neither of a handler
+// nor of Hold, in whatever order they come.
 func TestTrap12ShorterNeverShortens(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		s := open(t, b, config{Workers: 4}, func(_ context.Context, j job) error {
@@ -111,10 +111,10 @@ func TestTrap12ShorterNeverShortens(t *testing.T) {
 			switch j.Payload {
 			case "long":
 				time.Sleep(time.Second / 2) // so that the other has started
-				return dispatcher.RetryAfter(20 * time.Second)
+				return dispatcher.RetryAfter(20*time.Second, nil)
 			case "short":
 				time.Sleep(time.Second)
-				return dispatcher.RetryAfter(2 * time.Second)
+				return dispatcher.RetryAfter(2*time.Second, nil)
 			}
 			return nil
 		})
@@ -122,8 +122,8 @@ func TestTrap12ShorterNeverShortens(t *testing.T) {
 		s.submit("a", "short")
 		time.Sleep(5 * time.Second)
 		for _, d := range []time.Duration{3 * time.Second, 0, -time.Hour} {
-			if err := s.Defer(t.Context(), "a", d); err != nil {
-				t.Errorf("Defer(%v) = %v, want nil", d, err)
+			if err := s.Hold(t.Context(), "a", d); err != nil {
+				t.Errorf("Hold(%v) = %v, want nil", d, err)
 			}
 		}
 		s.submit("a", "later")
@@ -134,12 +134,12 @@ func TestTrap12ShorterNeverShortens(t *testing.T) {
 	})
 }
 
-// Trap 12: a longer deferral extends one that is in force.
+// Trap 12: a longer hold extends one that is in force.
 func TestTrap12LongerExtends(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		s := open(t, b, config{}, nil)
 		for _, d := range []time.Duration{5 * time.Second, 20 * time.Second} {
-			if err := s.Defer(t.Context(), "a", d); err != nil {
+			if err := s.Hold(t.Context(), "a", d); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -149,20 +149,20 @@ func TestTrap12LongerExtends(t *testing.T) {
 	})
 }
 
-// A deferral reaches the dispatchers that share the backend, where a limit has
+// A hold reaches the dispatchers that share the backend, where a limit has
 // the key's name.
-func TestDeferReachesOthers(t *testing.T) {
+func TestHoldReachesOthers(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		first := open(t, b, config{Params: perSecond(1)}, func(_ context.Context, j job) error {
 			if j.Attempt() == 1 {
-				return dispatcher.RetryAfter(10 * time.Second)
+				return dispatcher.RetryAfter(10*time.Second, nil)
 			}
 			return nil
 		})
 		second := open(t, b, config{Params: perSecond(1)}, nil)
 		first.submit("chat", "first")
 		time.Sleep(time.Second)
-		if err := second.Defer(t.Context(), "chat", 2*time.Second); err != nil { // shorter
+		if err := second.Hold(t.Context(), "chat", 2*time.Second); err != nil { // shorter
 			t.Fatal(err)
 		}
 		second.submit("chat", "second")
@@ -172,17 +172,17 @@ func TestDeferReachesOthers(t *testing.T) {
 		second.wantNear("other", time.Second)
 		starts := append(first.startsOf("first")[1:], second.startsOf("second")...)
 		if d := (starts[0] - starts[1]).Abs(); min(starts[0], starts[1]) < 10*time.Second || d < time.Second-5*time.Millisecond {
-			t.Errorf("after the deferral the jobs start at %v, want from 10s on and 1s apart", starts)
+			t.Errorf("after the hold the jobs start at %v, want from 10s on and 1s apart", starts)
 		}
 	})
 }
 
-// A RetryAfter that comes while Run ends still defers the key for the others.
+// A RetryAfter that comes while Run ends still holds the key for the others.
 func TestRetryAfterAtTheEndReachesOthers(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		first := open(t, b, config{Params: perSecond(1)}, func(ctx context.Context, _ job) error {
 			<-ctx.Done()
-			return dispatcher.RetryAfter(10 * time.Second)
+			return dispatcher.RetryAfter(10*time.Second, nil)
 		})
 		second := open(t, b, config{Params: perSecond(1)}, nil)
 		first.submit("chat", "first")
@@ -197,13 +197,13 @@ func TestRetryAfterAtTheEndReachesOthers(t *testing.T) {
 	})
 }
 
-// A job whose key is no limit of its own does not start before its deferral is
+// A job whose key is no limit of its own does not start before its hold is
 // over either, also where slots are taken ahead of time.
 func TestRetryAfterOfAKeyThatIsNoLimit(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		s := open(t, b, config{Horizon: time.Second}, func(_ context.Context, j job) error {
 			if j.Payload == "told off" && j.Attempt() == 1 {
-				return dispatcher.RetryAfter(10 * time.Second)
+				return dispatcher.RetryAfter(10*time.Second, nil)
 			}
 			return nil
 		})
@@ -216,7 +216,7 @@ func TestRetryAfterOfAKeyThatIsNoLimit(t *testing.T) {
 		s.wantNear("other", 5*time.Second)
 		again, behind := s.startsOf("told off")[1], s.startsOf("behind it")[0]
 		if again < 10*time.Second || again > 10100*time.Millisecond || behind < again {
-			t.Errorf("the deferred jobs start at %v and %v, want from 10s on, in this order", again, behind)
+			t.Errorf("the held jobs start at %v and %v, want from 10s on, in this order", again, behind)
 		}
 	})
 }
@@ -226,7 +226,7 @@ func TestRetryAfterNothing(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		s := open(t, b, config{}, func(_ context.Context, j job) error {
 			if j.Attempt() < 3 {
-				return dispatcher.RetryAfter(-time.Second)
+				return dispatcher.RetryAfter(-time.Second, nil)
 			}
 			return nil
 		})
@@ -238,12 +238,12 @@ func TestRetryAfterNothing(t *testing.T) {
 	})
 }
 
-// A deferral without end holds its key until Run ends, and no other.
+// A hold without end holds its key until Run ends, and no other.
 func TestRetryAfterForever(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		s := open(t, b, config{Params: perSecond(1)}, func(_ context.Context, j job) error {
 			if j.Key == "a" {
-				return dispatcher.RetryAfter(1<<63 - 1)
+				return dispatcher.RetryAfter(1<<63-1, nil)
 			}
 			return nil
 		})
@@ -260,34 +260,34 @@ func TestRetryAfterForever(t *testing.T) {
 	})
 }
 
-// When the backend can't defer a key, the dispatcher does it alone, and logs or
+// When the backend can't hold a key, the dispatcher does it alone, and logs or
 // returns the error.
-func TestDeferWithoutTheBackend(t *testing.T) {
+func TestHoldWithoutTheBackend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &lines{}
-		b := &undeferring{remote{inner: inMemory(), trip: 2 * time.Millisecond}}
+		b := &unholding{remote{inner: inMemory(), trip: 2 * time.Millisecond}}
 		// What the backend does not know it can't count on ahead of time.
 		s := open(t, b, config{Logger: log.logger(), Horizon: 1}, func(_ context.Context, j job) error {
 			if j.Attempt() == 1 && j.Key == "a" {
-				return dispatcher.RetryAfter(10 * time.Second)
+				return dispatcher.RetryAfter(10*time.Second, nil)
 			}
 			return nil
 		})
 		s.submit("a", "told off", limit("a", perSecond(1)))
-		if err := s.Defer(t.Context(), "b", 20*time.Second); !errors.Is(err, errAway) {
-			t.Errorf("Defer() = %v, want %v", err, errAway)
+		if err := s.Hold(t.Context(), "b", 20*time.Second); !errors.Is(err, errAway) {
+			t.Errorf("Hold() = %v, want %v", err, errAway)
 		}
-		s.submit("b", "deferred", limit("b", perSecond(1)))
+		s.submit("b", "held", limit("b", perSecond(1)))
 		s.drain()
 		s.wantNear("told off", 0, 10*time.Second)
-		s.wantNear("deferred", 20*time.Second)
-		log.want(t, "did not defer", 1)
+		s.wantNear("held", 20*time.Second)
+		log.want(t, "did not hold", 1)
 	})
 }
 
-type undeferring struct{ remote }
+type unholding struct{ remote }
 
-func (*undeferring) Defer(context.Context, string, time.Duration) error { return errAway }
+func (*unholding) Hold(context.Context, string, time.Duration) error { return errAway }
 
 // A job that is to run again always has room, and is counted as one job.
 func TestRetryAfterInAFullDispatcher(t *testing.T) {
@@ -295,7 +295,7 @@ func TestRetryAfterInAFullDispatcher(t *testing.T) {
 		s := open(t, inMemory(), config{Workers: 1, Capacity: 2}, func(_ context.Context, j job) error {
 			time.Sleep(time.Second)
 			if j.Attempt() == 1 {
-				return dispatcher.RetryAfter(time.Second)
+				return dispatcher.RetryAfter(time.Second, nil)
 			}
 			return nil
 		})

@@ -38,7 +38,7 @@ func TestShutdownDrainsRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, inMemory(), config{}, func(_ context.Context, j job) error {
 			if j.Attempt() < 4 {
-				return dispatcher.RetryAfter(time.Minute)
+				return dispatcher.RetryAfter(time.Minute, nil)
 			}
 			return nil
 		})
@@ -330,7 +330,7 @@ func TestRetriedAtTheStop(t *testing.T) {
 		retry := func(context.Context, job, error, time.Duration) { retried.Add(1) }
 		s := open(t, inMemory(), config{Events: events{Retried: retry}}, func(ctx context.Context, _ job) error {
 			<-ctx.Done()
-			return dispatcher.RetryAfter(time.Second)
+			return dispatcher.RetryAfter(time.Second, nil)
 		})
 		s.submit("chat", "job")
 		synctest.Wait()

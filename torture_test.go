@@ -113,9 +113,9 @@ func (l *life) handle(_ context.Context, j dispatcher.Job[int]) error {
 	case 2:
 		runtime.Goexit()
 	case 3:
-		return dispatcher.RetryAfter(delay)
+		return dispatcher.RetryAfter(delay, nil)
 	case 4:
-		return dispatcher.RetryAfter(delay, "other")
+		return dispatcher.RetryAfter(delay, nil).Holding("other")
 	case 5:
 		return dispatcher.Snooze(delay)
 	case 6:
@@ -248,7 +248,7 @@ func (l *life) meddle(ctx context.Context, r *rand.Rand) {
 		case 3:
 			_, _ = l.Load(ctx) // ErrClosed in the end
 		case 4:
-			_ = l.Defer(ctx, "plain", time.Duration(r.IntN(50))*time.Microsecond)
+			_ = l.Hold(ctx, "plain", time.Duration(r.IntN(50))*time.Microsecond)
 		default:
 			if s := l.Stats(); s.Waiting < 0 || s.Running < 0 || s.Running > lifeWorkers {
 				l.t.Errorf("Stats() = %+v", s)

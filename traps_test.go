@@ -278,11 +278,11 @@ func TestTrap32LastWorkerFinishing(t *testing.T) {
 	}
 }
 
-// Trap 32: a key that was deferred comes back by itself, at once and not later.
-func TestTrap32DeferredKeyComesBack(t *testing.T) {
+// Trap 32: a key that was held comes back by itself, at once and not later.
+func TestTrap32HeldKeyComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, inMemory(), config{}, nil)
-		if err := s.Defer(t.Context(), "key", time.Hour); err != nil {
+		if err := s.Hold(t.Context(), "key", time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		s.submit("key", "without limits")

@@ -3,55 +3,83 @@ package dispatcher
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // RetryAfter returns an error by which a handler says that its job shall run
 // again, no sooner than after d: what a server means by "429 Too Many Requests,
-// Retry-After". The job goes back to the front of its key, so that nothing
-// overtakes it there, and keys are deferred for d, for all who share the backend:
-// no job of such a key starts before, and none that is under a limit with that key.
-// If keys are given, those are deferred, and the job waits itself; if none are,
-// the key of the job. A deferral only extends. Other keys are not held up. While it
-// waits, the job holds no worker.
+// Retry-After". The cause, which may be nil, is why: the server's answer, say. It is
+// in the text of the error, is logged with it, and [errors.Is] and [errors.As] find it.
+//
+// The job goes back to the front of its key, so that nothing of its priority
+// overtakes it there, and its key is held for d, for all who share the backend: no job
+// of a held key starts, and none that is under a limit with that key. A hold only
+// extends. Other keys go on; see [RetryAfterError.Holding] to hold other keys in
+// place of the job's. While it waits, the job holds no worker.
 //
 // It is not a failure: it does not count for Retry.MaxAttempts, and it is for the
 // handler to give up in the end, see [Job.Attempt]. A d of zero or less runs the job
 // again at once.
 //
 // A handler may wrap the error, or join others to it. If its error says more than
-// one thing, [Permanent] goes before RetryAfter, and that before [Snooze].
-func RetryAfter(d time.Duration, keys ...string) error {
-	return &RetryAfterError{Delay: d, Keys: keys}
+// one thing, [Permanent] goes before RetryAfter, and that before [Snooze]; what the
+// cause says about retries does not count.
+func RetryAfter(d time.Duration, cause error) *RetryAfterError {
+	return &RetryAfterError{Delay: d, Err: cause}
 }
 
-// RetryAfterAll is [RetryAfter] for the keys of all limits that the job is under: for
-// a server that does not say which of them it means.
-func RetryAfterAll(d time.Duration) error { return &RetryAfterError{Delay: d, All: true} }
-
-// RetryAfterError is what [RetryAfter] and [RetryAfterAll] return.
+// RetryAfterError is what [RetryAfter] returns.
 type RetryAfterError struct {
-	Delay time.Duration
-	Keys  []string // empty: the key of the job
-	All   bool     // the keys of the job's limits, instead
+	Delay  time.Duration
+	Keys   []string // to hold
+	Limits bool     // hold the keys of the job's limits too
+	Err    error    // the cause, or nil
+}
+
+// Holding returns a copy of the error that holds these keys, in place of the job's
+// own. The job waits for d all the same. Calls add up: each adds its keys.
+func (e *RetryAfterError) Holding(keys ...string) *RetryAfterError {
+	c := *e
+	c.Keys = slices.Concat(e.Keys, keys)
+	return &c
+}
+
+// HoldingLimits returns a copy of the error that holds the keys of all limits that
+// the job is under, for a server that does not say which of them it means. It adds
+// them to those of [RetryAfterError.Holding]. For a job without limits it holds the
+// job's key.
+func (e *RetryAfterError) HoldingLimits() *RetryAfterError {
+	c := *e
+	c.Limits = true
+	return &c
 }
 
 // Error implements error.
 func (e *RetryAfterError) Error() string {
-	return fmt.Sprintf("dispatcher: run again after %v", e.Delay)
+	if e.Err == nil {
+		return fmt.Sprintf("dispatcher: retry after %v", e.Delay)
+	}
+	return fmt.Sprintf("dispatcher: retry after %v: %v", e.Delay, e.Err)
 }
 
-// keys returns the keys to defer for a job.
-func (e *RetryAfterError) keys(key string, limits []Limit) []string {
-	if !e.All {
-		if len(e.Keys) == 0 {
-			return []string{key}
+// Unwrap returns e.Err.
+func (e *RetryAfterError) Unwrap() error { return e.Err }
+
+// HeldKeys returns the keys that the error holds for a job with this key and these
+// limits. The caller must not change them.
+func (e *RetryAfterError) HeldKeys(key string, limits []Limit) []string {
+	keys := e.Keys
+	if e.Limits {
+		keys = slices.Clone(keys)
+		for _, l := range limits {
+			if !slices.Contains(keys, l.Key) {
+				keys = append(keys, l.Key)
+			}
 		}
-		return e.Keys
 	}
-	var keys []string
-	for _, l := range limits {
-		keys = append(keys, l.Key)
+	if len(keys) == 0 {
+		return []string{key}
 	}
 	return keys
 }
@@ -100,11 +128,14 @@ type verdict struct {
 
 // judge reads the error of a job's handler.
 func judge(err error, retry *Retry, failures int, serial bool) verdict {
-	permanent, isPermanent := errors.AsType[*PermanentError](err)
-	if isPermanent && permanent != nil {
+	after, ok := errors.AsType[*RetryAfterError](err)
+	if !ok {
+		after = nil
+	}
+	if isPermanent(err, after) {
 		return verdict{fails: true}
 	}
-	if after, ok := errors.AsType[*RetryAfterError](err); ok && after != nil {
+	if after != nil {
 		return verdict{fate: fateFirst, delay: after.Delay, after: after}
 	}
 	if snooze, ok := errors.AsType[*SnoozeError](err); ok && snooze != nil {
@@ -118,4 +149,19 @@ func judge(err error, retry *Retry, failures int, serial bool) verdict {
 		}
 	}
 	return v
+}
+
+// isPermanent reports whether an error is permanent for another reason than the
+// cause of after, which may be nil: a client may call all its errors permanent, those
+// too for which the handler then says RetryAfter.
+func isPermanent(err error, after *RetryAfterError) bool {
+	permanent, ok := errors.AsType[*PermanentError](err)
+	if !ok || permanent == nil {
+		return false
+	}
+	if after == nil {
+		return true
+	}
+	cause, _ := errors.AsType[*PermanentError](after.Err)
+	return cause != permanent
 }

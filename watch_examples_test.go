@@ -265,7 +265,7 @@ func ExampleAdapt() {
 	requests := 0
 	handler := func(context.Context, dispatcher.Job[string]) error {
 		if requests++; requests <= 3 {
-			return dispatcher.RetryAfter(time.Millisecond)
+			return dispatcher.RetryAfter(time.Millisecond, nil)
 		}
 		return nil
 	}

@@ -175,10 +175,10 @@ func (d *Dispatcher[T]) again(ctx context.Context, e *entry[T], a *attempt[T], h
 	}
 }
 
-// tellOff defers the keys that a handler was told to leave alone.
+// tellOff holds the keys that a handler was told to leave alone.
 func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAfterError, slot int64, done *finished[T]) {
 	own := e.sched.Key()
-	keys := after.keys(own, e.sched.Limits())
+	keys := after.HeldKeys(own, e.sched.Limits())
 	// Others that share the backend must hear of it even while this one stops.
 	ctx, cancel := lastWords(ctx)
 	defer cancel()
@@ -187,10 +187,10 @@ func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAf
 	r.until = d.now() + int64(r.delay) // before the backend has heard of it
 	done.until = r.until
 	for _, key := range keys {
-		until, err := d.deferKey(ctx, key, after.Delay)
+		until, err := d.holdKey(ctx, key, after.Delay)
 		if err != nil {
-			d.cfg.Logger.Warn("dispatcher: the backend did not defer a key",
-				slog.String("key", key), slog.Any("error", err))
+			d.cfg.Logger.Warn("dispatcher: the backend did not hold a key",
+				slog.String("key", key), slog.Any("error", err), slog.Any("cause", after.Err))
 		}
 		d.tellRefused(key, r)
 		if key == own {

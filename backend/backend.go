@@ -22,7 +22,7 @@ const Unlimited = gcra.MaxSpan
 // Backend keeps limits. It is safe for concurrent use.
 //
 // A key that the backend does not know is a key without debt. A backend may
-// forget a key only when it has no debt and is not deferred, for then the two
+// forget a key only when it has no debt and is not held, for then the two
 // are the same.
 type Backend interface {
 	// Reserve decides requests in their order, and writes the decision on
@@ -43,14 +43,14 @@ type Backend interface {
 	// The clock is the backend's own. It does not keep reqs or decisions.
 	Reserve(ctx context.Context, reqs []Request, decisions []Decision) error
 
-	// Defer closes a key for d from now by the backend's clock, whatever its
-	// params: no slot before then is granted from here on. A deferral only
+	// Hold closes a key for d from now by the backend's clock, whatever its
+	// params: no slot before then is granted from here on. A hold only
 	// extends: one that ends before the key's present one changes nothing, nor
 	// does a d of zero or less. Slots already granted stay. A d over
 	// [Unlimited] counts as Unlimited.
-	Defer(ctx context.Context, key string, d time.Duration) error
+	Hold(ctx context.Context, key string, d time.Duration) error
 
-	// Clear forgets every key: its debt and its deferral.
+	// Clear forgets every key: its debt and its hold.
 	Clear(ctx context.Context) error
 }
 
@@ -120,10 +120,10 @@ type Decision struct {
 	// them if several do; -1 if none keeps the slot from being earlier.
 	Binding int
 
-	// Deferred says that the limit at Binding is closed by a deferral, not by
-	// debt. It tells other jobs under it apart: a deferral keeps out all, debt
+	// Held says that the limit at Binding is closed by a hold, not by
+	// debt. It tells other jobs under it apart: a hold keeps out all, debt
 	// those that cost as much or more.
-	Deferred bool
+	Held bool
 
 	// Turn is when to ask again after a refusal with InTurn, a horizon before it
 	// at most: Slot, or later if others who want the limit at Binding have been

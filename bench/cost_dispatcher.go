@@ -82,7 +82,7 @@ func costOfDispatcher(ctx context.Context, jobs int) (c costs, err error) {
 // much after what it says, at any rate.
 func closeKey(ctx context.Context, d *dispatcher.Dispatcher[int], key string, ahead time.Duration) (open func() (time.Time, error), err error) {
 	opens := time.Now().Add(ahead)
-	if err := d.Defer(ctx, key, ahead); err != nil {
+	if err := d.Hold(ctx, key, ahead); err != nil {
 		return nil, err
 	}
 	stop, ended := make(chan struct{}), make(chan error, 1)
@@ -96,7 +96,7 @@ func closeKey(ctx context.Context, d *dispatcher.Dispatcher[int], key string, ah
 				return
 			case <-again.C:
 				opens = time.Now().Add(ahead)
-				if err := d.Defer(ctx, key, ahead); err != nil {
+				if err := d.Hold(ctx, key, ahead); err != nil {
 					ended <- err
 					return
 				}

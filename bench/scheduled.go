@@ -25,8 +25,8 @@ func scheduledGroup() group {
 		figures: []figure{{name: "p50", unit: "µs"}, {name: "p99", unit: "µs"}, {name: "early", unit: "starts"}},
 		measurements: []measurement{
 			{name: "asynq ProcessAt, on Redis", rounds: 1, run: scheduledAsynq},
-			{name: "dispatcher, a key deferred each, on Redis", rounds: 1, run: scheduledOnRedis, goals: aims(none)},
-			{name: "dispatcher, a key deferred each, in memory", rounds: 1, run: scheduledInMemory, goals: aims(none)},
+			{name: "dispatcher, a key held each, on Redis", rounds: 1, run: scheduledOnRedis, goals: aims(none)},
+			{name: "dispatcher, a key held each, in memory", rounds: 1, run: scheduledInMemory, goals: aims(none)},
 		},
 	}
 }
@@ -70,7 +70,7 @@ func scheduledOn(ctx context.Context, s settings, b backend.Backend) (sample, er
 	}
 	at = instants(s, time.Second/2)
 	for i, name := range namesOf(scheduledTasks) {
-		if err := errors.Join(d.Defer(ctx, name, time.Until(at[i])), d.Submit(ctx, name, i)); err != nil {
+		if err := errors.Join(d.Hold(ctx, name, time.Until(at[i])), d.Submit(ctx, name, i)); err != nil {
 			return sample{}, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/freqlimit/dispatcher"
@@ -43,7 +44,7 @@ const (
 // An error, a panic or a [runtime.Goexit] of the handler is an event "exception", and the
 // status of the span is Error, whether the job will be retried or not. A panic goes on.
 // What is no failure is none here: [dispatcher.RetryAfter] is an event
-// "dispatcher.retry_after", with dispatcher.delay in seconds, the deferred
+// "dispatcher.retry_after", with dispatcher.delay in seconds, the held
 // dispatcher.keys and the error's text as dispatcher.reason; [dispatcher.Snooze] is an
 // event "dispatcher.snooze", without keys.
 //
@@ -57,7 +58,7 @@ func Trace[T any](provider trace.TracerProvider) dispatcher.Middleware[T] {
 		return func(ctx context.Context, job dispatcher.Job[T]) (err error) {
 			ctx, span := tracer.Start(ctx, "run job", startOptions(ctx, job)...)
 			returned := false
-			// Not deferred itself, for then the SDK would record the panic too.
+			// Not held itself, for then the SDK would record the panic too.
 			defer func() { span.End() }()
 			defer func() {
 				if returned {
@@ -104,14 +105,22 @@ func tell[T any](span trace.Span, job dispatcher.Job[T], err error) {
 	if err == nil || !span.IsRecording() {
 		return
 	}
-	if p, ok := errors.AsType[*dispatcher.PermanentError](err); ok && p != nil {
+	after, ok := errors.AsType[*dispatcher.RetryAfterError](err)
+	if !ok {
+		after = nil
+	}
+	if isPermanent(err, after) {
 		fail(span, err)
 		return
 	}
-	if a, ok := errors.AsType[*dispatcher.RetryAfterError](err); ok && a != nil {
+	if after != nil {
+		keys := slices.Clone(after.HeldKeys(job.Key, job.Limits))
+		for i := range keys {
+			keys[i] = valid(keys[i])
+		}
 		span.AddEvent("dispatcher.retry_after", trace.WithAttributes(
-			delayKey.Float64(a.Delay.Seconds()),
-			keysKey.StringSlice(deferred(a, job)),
+			delayKey.Float64(after.Delay.Seconds()),
+			keysKey.StringSlice(keys),
 			reasonKey.String(textOf(err))))
 		return
 	}
@@ -124,22 +133,18 @@ func tell[T any](span trace.Span, job dispatcher.Job[T], err error) {
 	fail(span, err)
 }
 
-// deferred returns the keys that an error defers.
-func deferred[T any](a *dispatcher.RetryAfterError, job dispatcher.Job[T]) []string {
-	var keys []string
-	switch {
-	case a.All:
-		for _, l := range job.Limits {
-			keys = append(keys, valid(l.Key))
-		}
-	case len(a.Keys) == 0:
-		keys = []string{valid(job.Key)}
-	default:
-		for _, key := range a.Keys {
-			keys = append(keys, valid(key))
-		}
+// isPermanent reports whether an error is permanent for another reason than the
+// cause of after, which may be nil.
+func isPermanent(err error, after *dispatcher.RetryAfterError) bool {
+	permanent, ok := errors.AsType[*dispatcher.PermanentError](err)
+	if !ok || permanent == nil {
+		return false
 	}
-	return keys
+	if after == nil {
+		return true
+	}
+	cause, _ := errors.AsType[*dispatcher.PermanentError](after.Err)
+	return cause != permanent
 }
 
 // fail notes a failure. It does what RecordError does, but for text that is not UTF-8

@@ -124,16 +124,16 @@ func TestTraceRetries(t *testing.T) {
 		attrs  map[string]string
 	}{
 		{
-			fmt.Errorf("429: %w", dispatcher.RetryAfter(10*time.Second)), false, "dispatcher.retry_after",
-			map[string]string{"dispatcher.delay": "10", "dispatcher.keys": `["chat"]`, "dispatcher.reason": "429: dispatcher: run again after 10s"},
+			fmt.Errorf("429: %w", dispatcher.RetryAfter(10*time.Second, nil)), false, "dispatcher.retry_after",
+			map[string]string{"dispatcher.delay": "10", "dispatcher.keys": `["chat"]`, "dispatcher.reason": "429: dispatcher: retry after 10s"},
 		},
 		{
-			dispatcher.RetryAfter(time.Second, "bot", "server"), false, "dispatcher.retry_after",
-			map[string]string{"dispatcher.delay": "1", "dispatcher.keys": `["bot","server"]`, "dispatcher.reason": "dispatcher: run again after 1s"},
+			dispatcher.RetryAfter(time.Second, nil).Holding("bot", "server"), false, "dispatcher.retry_after",
+			map[string]string{"dispatcher.delay": "1", "dispatcher.keys": `["bot","server"]`, "dispatcher.reason": "dispatcher: retry after 1s"},
 		},
 		{
-			errors.Join(dispatcher.Snooze(time.Hour), dispatcher.RetryAfterAll(1500*time.Millisecond)), false, "dispatcher.retry_after",
-			map[string]string{"dispatcher.delay": "1.5", "dispatcher.keys": `["bot"]`, "dispatcher.reason": "dispatcher: run again after 1h0m0s\ndispatcher: run again after 1.5s"},
+			errors.Join(dispatcher.Snooze(time.Hour), dispatcher.RetryAfter(1500*time.Millisecond, nil).HoldingLimits()), false, "dispatcher.retry_after",
+			map[string]string{"dispatcher.delay": "1.5", "dispatcher.keys": `["bot"]`, "dispatcher.reason": "dispatcher: run again after 1h0m0s\ndispatcher: retry after 1.5s"},
 		},
 		{
 			dispatcher.Snooze(time.Minute), false, "dispatcher.snooze",
@@ -144,8 +144,8 @@ func TestTraceRetries(t *testing.T) {
 			map[string]string{"exception.type": "*errors.errorString", "exception.message": "reset"},
 		},
 		{
-			dispatcher.Permanent(dispatcher.RetryAfter(time.Second)), true, "exception",
-			map[string]string{"exception.type": "*dispatcher.PermanentError", "exception.message": "dispatcher: run again after 1s"},
+			dispatcher.Permanent(dispatcher.RetryAfter(time.Second, nil)), true, "exception",
+			map[string]string{"exception.type": "*dispatcher.PermanentError", "exception.message": "dispatcher: retry after 1s"},
 		},
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestTraceOddText(t *testing.T) {
 		provider, spans := recording()
 		errs := []error{
 			errors.New("no \xff"), (*badText)(nil), dispatcher.Permanent(errors.New("\xfe")),
-			fmt.Errorf("\xff %w", dispatcher.RetryAfter(0, "\xff")), nil,
+			fmt.Errorf("\xff %w", dispatcher.RetryAfter(0, nil).Holding("\xff")), nil,
 			fmt.Errorf("\xff %w", dispatcher.Snooze(0)), nil,
 		}
 		n := 0

@@ -9,7 +9,7 @@ import (
 )
 
 // Trap 19, the simple half: with a context that has ended every method says so,
-// and nothing is charged, deferred, cleared or given back.
+// and nothing is charged, held, cleared or given back.
 func testCancelledContext(p *probe) {
 	cancelled, cancel := context.WithCancel(p.Context())
 	cancel()
@@ -29,7 +29,7 @@ func testCancelledContext(p *probe) {
 			}
 		}
 		wants("Reserve()", p.b.Reserve(c.ctx, reqs, make([]backend.Decision, 2)))
-		wants("Defer()", p.b.Defer(c.ctx, "k", time.Hour))
+		wants("Hold()", p.b.Hold(c.ctx, "k", time.Hour))
 		wants("Clear()", p.b.Clear(c.ctx))
 		if r, ok := p.b.(backend.Releaser); ok {
 			wants("Release()", r.Release(c.ctx, []backend.Limit{used}, p.stamps[slot]))

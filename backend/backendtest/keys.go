@@ -39,8 +39,8 @@ func testKeysOfAnyBytes(p *probe) {
 			p.Errorf("key %.20q (%d bytes) is granted twice: it was forgotten", key, len(key))
 		}
 	}
-	deferred := []string{"", "\x00d", "{d}", "d*", "\xff\xfed"}
-	for _, key := range deferred {
+	held := []string{"", "\x00d", "{d}", "d*", "\xff\xfed"}
+	for _, key := range held {
 		from, to := p.closes(key, 3*time.Hour)
 		p.opens(limit(key, params), from, to)
 	}
@@ -49,7 +49,7 @@ func testKeysOfAnyBytes(p *probe) {
 	if err := p.b.Clear(p.Context()); err != nil {
 		p.Fatalf("Clear() = %v, want nil", err)
 	}
-	for _, key := range append(keys, deferred[1:]...) {
+	for _, key := range append(keys, held[1:]...) {
 		if d := p.reserve(0, limit(key, params)); !d.Granted {
 			p.Errorf("key %.20q (%d bytes) is not granted after Clear", key, len(key))
 		}

@@ -157,12 +157,12 @@ func (p *probe) at(what string, got, want time.Time) {
 	}
 }
 
-// closes defers a key, and returns the instants between which it opens.
+// closes holds a key, and returns the instants between which it opens.
 func (p *probe) closes(key string, d time.Duration) (from, to time.Time) {
 	p.Helper()
 	from = time.Now().Add(d)
-	if err := p.b.Defer(p.Context(), key, d); err != nil {
-		p.Fatalf("Defer(%.20q, %v) = %v, want nil", key, d, err)
+	if err := p.b.Hold(p.Context(), key, d); err != nil {
+		p.Fatalf("Hold(%.20q, %v) = %v, want nil", key, d, err)
 	}
 	return from.Add(-Tolerance), time.Now().Add(d + Tolerance)
 }

@@ -68,8 +68,8 @@ func TestRepliesThatPass(t *testing.T) {
 		reply.Store(text)
 		fails(t, b, first, reqs...)
 		fails(t, b, first, reqs[0])
-		if err := b.Defer(t.Context(), "k", time.Hour); !isReply(err, first) {
-			t.Errorf("Defer() = %v, want an error that begins with %s", err, first)
+		if err := b.Hold(t.Context(), "k", time.Hour); !isReply(err, first) {
+			t.Errorf("Hold() = %v, want an error that begins with %s", err, first)
 		}
 		reply.Store("")
 		for j, d := range decide(t, b, reqs...) {
@@ -145,8 +145,8 @@ func TestOutOfMemory(t *testing.T) {
 	setMemory("1mb")
 	fails(t, b, "OOM", reqs...)
 	fails(t, b, "OOM", reqs[0])
-	if err := b.Defer(t.Context(), "k", time.Hour); !isReply(err, "OOM") {
-		t.Errorf("Defer() = %v, want OOM", err)
+	if err := b.Hold(t.Context(), "k", time.Hour); !isReply(err, "OOM") {
+		t.Errorf("Hold() = %v, want OOM", err)
 	}
 	if n := client.DBSize(t.Context()).Val(); n != 1 {
 		t.Errorf("keys after OOM = %d, want 1, that from before", n)

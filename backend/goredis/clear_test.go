@@ -60,14 +60,14 @@ func TestClearOnlyItsOwn(t *testing.T) {
 				for _, key := range weirdKeys()[:20] {
 					takes(t, own, limit(key, every(time.Hour, 1)))
 				}
-				if err := own.Defer(t.Context(), "deferred", time.Hour); err != nil {
-					t.Fatalf("Defer() = %v, want nil", err)
+				if err := own.Hold(t.Context(), "held", time.Hour); err != nil {
+					t.Fatalf("Hold() = %v, want nil", err)
 				}
 				if err := own.Clear(t.Context()); err != nil {
 					t.Fatalf("Clear() of %q = %v, want nil", own.prefix, err)
 				}
 			}
-			takes(t, own, limit("deferred", every(time.Hour, 1)))
+			takes(t, own, limit("held", every(time.Hour, 1)))
 			for _, b := range other {
 				if d := reserve(t, b, 0, k); d.Granted {
 					t.Errorf("Clear() of %q has cleared %q", own.prefix, b.prefix)

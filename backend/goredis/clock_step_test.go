@@ -9,7 +9,7 @@ import (
 )
 
 // Trap 5: the server's clock is set back an hour. What was left to wait is what it
-// was, for debt and for a deferral; it gets less as time goes by, also while all
+// was, for debt and for a hold; it gets less as time goes by, also while all
 // that happens is that requests are refused; and there is no burst at its end.
 func TestServerClockSetBack(t *testing.T) {
 	l := newLab(t, redistest.Client(t), redistest.Prefix(t))
@@ -18,8 +18,8 @@ func TestServerClockSetBack(t *testing.T) {
 	full.Cost = 3
 	l.takes(full)
 	l.pass(4 * time.Second)
-	l.deferKey(t, "deferred", 7e6)
-	deferred := limit("deferred", every(time.Second, 1))
+	l.holdKey(t, "held", 7e6)
+	held := limit("held", every(time.Second, 1))
 	l.takes(limit("other", every(time.Hour, 1)))
 
 	l.pass(-time.Hour)
@@ -27,7 +27,7 @@ func TestServerClockSetBack(t *testing.T) {
 	for _, c := range []struct {
 		limit backend.Limit
 		wait  time.Duration
-	}{{k, 10 * time.Second}, {deferred, 7 * time.Second}} {
+	}{{k, 10 * time.Second}, {held, 7 * time.Second}} {
 		for range 6 {
 			if got := l.refused(c.limit); got != c.wait {
 				t.Errorf("wait of %q = %v, want %v", c.limit.Key, got, c.wait)

@@ -215,7 +215,7 @@ func TestSingleClientOnCluster(t *testing.T) {
 		wantSetup(t, decide(t, b, request(limits...))[0], "cluster client")
 		wantSetupError(t, "Release()", b.Release(t.Context(), limits, 1), "cluster client")
 	}
-	wantSetupError(t, "Defer()", b.Defer(t.Context(), away.Key, time.Hour), "cluster client")
+	wantSetupError(t, "Hold()", b.Hold(t.Context(), away.Key, time.Hour), "cluster client")
 	takes(t, b, here)
 }
 

@@ -27,7 +27,7 @@ const (
 
 const (
 	headerSize   = 8                 // now
-	decisionSize = 1 + 4 + 1 + 8 + 8 // answer, binding, deferred, slot, turn
+	decisionSize = 1 + 4 + 1 + 8 + 8 // answer, binding, held, slot, turn
 
 	requestSize = 4 + 1 + 8 + 8 + 4 + 8 + 8 + 8 // of a request with one limit
 )
@@ -115,11 +115,11 @@ func decision(reply string, i int, r *backend.Request, local func(int64) time.Ti
 	}
 	slot := number(s[6:])
 	d := backend.Decision{
-		Granted:  s[0] == answerGranted,
-		Slot:     local(slot),
-		Binding:  binding,
-		Deferred: s[5] != 0,
-		Stamp:    slot,
+		Granted: s[0] == answerGranted,
+		Slot:    local(slot),
+		Binding: binding,
+		Held:    s[5] != 0,
+		Stamp:   slot,
 	}
 	if r.InTurn && !d.Granted {
 		d.Turn = local(number(s[14:]))

@@ -147,9 +147,9 @@ func TestWellFormed(t *testing.T) {
 // Decisions are read each from its place.
 func TestDecision(t *testing.T) {
 	reply := string(appendNumber(nil, 100))
-	add := func(answer byte, binding uint32, deferred byte, slot, turn int64) {
+	add := func(answer byte, binding uint32, held byte, slot, turn int64) {
 		b := append([]byte{answer}, binary.LittleEndian.AppendUint32(nil, binding)...)
-		b = append(b, deferred)
+		b = append(b, held)
 		reply += string(appendNumber(appendNumber(b, slot), turn))
 	}
 	add(answerGranted, 0, 0, 100, 100)
@@ -159,7 +159,7 @@ func TestDecision(t *testing.T) {
 	local := func(n int64) time.Time { return time.UnixMicro(n + 5) }
 	for i, want := range []backend.Decision{
 		{Granted: true, Slot: local(100), Stamp: 100, Binding: -1},
-		{Slot: local(200), Stamp: 200, Binding: 1, Deferred: true, Turn: local(300)},
+		{Slot: local(200), Stamp: 200, Binding: 1, Held: true, Turn: local(300)},
 	} {
 		if got := decision(reply, i, r, local); got != want {
 			t.Errorf("decision(%d) = %+v, want %+v", i, got, want)

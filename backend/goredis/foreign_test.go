@@ -76,7 +76,7 @@ func TestForeignValues(t *testing.T) {
 			refused(t, b, a)
 			refused(t, b, c)
 
-			wantForeign(t, "Defer() of a "+name, b.Defer(t.Context(), "foreign", time.Hour), 0, "foreign")
+			wantForeign(t, "Hold() of a "+name, b.Hold(t.Context(), "foreign", time.Hour), 0, "foreign")
 			if err := b.Release(t.Context(), []backend.Limit{foreign, a}, 1); err != nil {
 				t.Errorf("Release() of a %s = %v, want nil: nothing was granted", name, err)
 			}

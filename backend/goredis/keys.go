@@ -9,13 +9,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Defer implements [backend.Backend].
-func (b *Backend) Defer(ctx context.Context, key string, d time.Duration) error {
+// Hold implements [backend.Backend].
+func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}
 	d = min(d, backend.Unlimited)
-	foreign, err := deferScript.Run(ctx, b.client, []string{b.prefix + key}, ceilMicros(d), b.ttl).Bool()
+	foreign, err := holdScript.Run(ctx, b.client, []string{b.prefix + key}, ceilMicros(d), b.ttl).Bool()
 	if err == nil && foreign {
 		return &backend.LimitError{Key: key, Err: ErrForeign}
 	}

@@ -25,7 +25,7 @@ type lab struct {
 	client redis.UniversalClient
 	prefix string
 
-	reserveScript, deferScript, releaseScript *redis.Script
+	reserveScript, holdScript, releaseScript *redis.Script
 
 	now int64 // microseconds since 1970
 	ttl int64 // for which a limit is kept beyond its debt, milliseconds
@@ -51,7 +51,7 @@ func newLab(t *testing.T, client redis.UniversalClient, prefix string) *lab {
 	return &lab{
 		t: t, client: client, prefix: prefix, now: labStart, ttl: labTTL,
 		reserveScript: withInjectedClock(t, reserveSource),
-		deferScript:   withInjectedClock(t, shared+deferOwn),
+		holdScript:    withInjectedClock(t, shared+holdOwn),
 		releaseScript: withInjectedClock(t, shared+releaseOwn),
 	}
 }
@@ -147,11 +147,11 @@ func (l *lab) refused(limits ...backend.Limit) time.Duration {
 	return time.Duration(d.Stamp-l.now) * time.Microsecond
 }
 
-func (l *lab) deferKey(t fatalT, key string, micros int64) {
+func (l *lab) holdKey(t fatalT, key string, micros int64) {
 	t.Helper()
-	foreign, err := l.deferScript.Run(l.t.Context(), l.client, []string{l.prefix + key}, l.with(micros, l.ttl)...).Bool()
+	foreign, err := l.holdScript.Run(l.t.Context(), l.client, []string{l.prefix + key}, l.with(micros, l.ttl)...).Bool()
 	if err != nil || foreign {
-		t.Fatalf("defer.lua = %v, %v, want false, nil", foreign, err)
+		t.Fatalf("hold.lua = %v, %v, want false, nil", foreign, err)
 	}
 }
 

@@ -122,9 +122,9 @@ func TestScriptsAgreeWithModel(t *testing.T) {
 			case what == 8:
 				l.pass(-h.duration("back"))
 			case what == 9:
-				key, d := fmt.Sprint(h.span("key", 0, historyKeys-1)), int64(h.duration("defer")/time.Microsecond)
-				l.deferKey(t, key, d)
-				m.deferKey(key, d)
+				key, d := fmt.Sprint(h.span("key", 0, historyKeys-1)), int64(h.duration("hold")/time.Microsecond)
+				l.holdKey(t, key, d)
+				m.holdKey(key, d)
 			case what == 10 && len(h.grants) > 0:
 				_, g := h.aGrant()
 				l.release(t, g.limits, g.stamp)

@@ -16,10 +16,10 @@ type model struct {
 	now  int64
 }
 
-// modelKey is a key that was charged or deferred.
+// modelKey is a key that was charged or held.
 type modelKey struct {
 	gcra.State
-	closed int64 // the key is deferred until then
+	closed int64 // the key is held until then
 	turn   int64 // the latest turn given
 	at     int64 // when the key was written last
 }
@@ -72,7 +72,7 @@ func (m *model) reserve(reqs []backend.Request) []backend.Decision {
 
 func (m *model) decide(r *backend.Request, turns map[string]int64) backend.Decision {
 	horizon := int64(min(max(r.Horizon, 0), backend.Unlimited) / time.Microsecond)
-	slot, binding, deferred := m.now, -1, false
+	slot, binding, held := m.now, -1, false
 	opens := make([]int64, len(r.Limits))
 	if !r.NotBefore.IsZero() {
 		slot = max(slot, r.NotBefore.UnixMicro())
@@ -92,10 +92,10 @@ func (m *model) decide(r *backend.Request, turns map[string]int64) backend.Decis
 		}
 		opens[i] = max(k.closed, k.Slot(m.now, micro(l.Params), l.Units()))
 		if opens[i] > slot {
-			slot, binding, deferred = opens[i], i, opens[i] == k.closed
+			slot, binding, held = opens[i], i, opens[i] == k.closed
 		}
 	}
-	d := backend.Decision{Slot: time.UnixMicro(slot), Stamp: slot, Binding: binding, Deferred: deferred}
+	d := backend.Decision{Slot: time.UnixMicro(slot), Stamp: slot, Binding: binding, Held: held}
 	polite := r.InTurn && r.Horizon < backend.Unlimited && binding >= 0
 	if slot-m.now <= horizon && !(polite && m.wastes(r.Limits, opens, slot)) {
 		d.Granted = true
@@ -151,7 +151,7 @@ func (m *model) turn(l backend.Limit, slot, horizon int64, turns map[string]int6
 	return turns[l.Key]
 }
 
-func (m *model) deferKey(key string, micros int64) {
+func (m *model) holdKey(key string, micros int64) {
 	k, _ := m.load(key)
 	if to := m.now + micros; to > k.closed {
 		k.closed = to
@@ -186,7 +186,7 @@ func (m *model) forget(key string) { delete(m.keys, key) }
 // same returns nil if a decision is the one that the model makes.
 func same(got, want backend.Decision) error {
 	if got.Err != nil || got.Granted != want.Granted || got.Stamp != want.Stamp || got.Binding != want.Binding ||
-		got.Deferred != want.Deferred || !got.Turn.Equal(want.Turn) {
+		got.Held != want.Held || !got.Turn.Equal(want.Turn) {
 		return fmt.Errorf("decision = %+v, want %+v", got, want)
 	}
 	return nil

@@ -32,10 +32,10 @@ func TestSixteenDigitsSurvive(t *testing.T) {
 		if got := getStored(t, client, l.prefix+key); got != want {
 			t.Errorf("state = %+v, want %+v", got, want)
 		}
-		l.deferKey(t, key, 5)
+		l.holdKey(t, key, 5)
 		want.at, want.closed = float64(now+1), float64(now+6)
 		if got := getStored(t, client, l.prefix+key); got != want {
-			t.Errorf("state of a deferred key = %+v, want %+v", got, want)
+			t.Errorf("state of a held key = %+v, want %+v", got, want)
 		}
 		l.release(t, []backend.Limit{limit(key, p)}, now+2)
 		want.tat, want.last = float64(now+2), float64(now+1)
@@ -66,8 +66,8 @@ func TestPXIsWholeMilliseconds(t *testing.T) {
 			rate := every(time.Duration(debt)*time.Microsecond, 1)
 			l.takes(limit(key, rate))
 			wants("debt")
-			l.deferKey(t, key+" deferred", debt)
-			wants("deferral")
+			l.holdKey(t, key+" held", debt)
+			wants("hold")
 		}
 	}
 }
@@ -92,8 +92,8 @@ func TestPXCountsToTheLatest(t *testing.T) {
 		l.reserve(t, backend.Request{Limits: []backend.Limit{second}, InTurn: true})
 		wants("turn "+strconv.Itoa(i+1), want)
 	}
-	l.deferKey(t, "k", 2_500_000)
-	wants("a turn beyond its deferral", "2901")
-	l.deferKey(t, "k", 4_000_000)
-	wants("a deferral beyond its turn", "4001")
+	l.holdKey(t, "k", 2_500_000)
+	wants("a turn beyond its hold", "2901")
+	l.holdKey(t, "k", 4_000_000)
+	wants("a hold beyond its turn", "4001")
 }

@@ -12,8 +12,8 @@ var shared string
 //go:embed scripts/reserve.lua
 var reserveOwn string
 
-//go:embed scripts/defer.lua
-var deferOwn string
+//go:embed scripts/hold.lua
+var holdOwn string
 
 //go:embed scripts/release.lua
 var releaseOwn string
@@ -22,6 +22,6 @@ var releaseOwn string
 var (
 	reserveSource = shared + reserveOwn
 	reserveHash   = redis.NewScript(reserveSource).Hash()
-	deferScript   = redis.NewScript(shared + deferOwn)
+	holdScript    = redis.NewScript(shared + holdOwn)
 	releaseScript = redis.NewScript(shared + releaseOwn)
 )

@@ -64,13 +64,13 @@ func TestScriptFlush(t *testing.T) {
 			t.Errorf("Release() after SCRIPT FLUSH = %v, want nil", err)
 		}
 		flushScripts(t, client)
-		if err := b.Defer(t.Context(), "deferred", time.Hour); err != nil {
-			t.Errorf("Defer() after SCRIPT FLUSH = %v, want nil", err)
+		if err := b.Hold(t.Context(), "held", time.Hour); err != nil {
+			t.Errorf("Hold() after SCRIPT FLUSH = %v, want nil", err)
 		}
 		flushScripts(t, client)
 	}
 	refused(t, b, k)
-	refused(t, b, limit("deferred", every(time.Hour, 1)))
+	refused(t, b, limit("held", every(time.Hour, 1)))
 	flushScripts(t, client)
 	reqs, each := manyParts()
 	wantBursts(t, decide(t, b, reqs...), each)
@@ -149,7 +149,7 @@ func TestWindowsWhileScriptsAreFlushed(t *testing.T) {
 // Trap 15: each script reads the clock once, in one place; and no script calls what
 // some servers do not have, or what would tell parts of a batch apart.
 func TestScriptsReadTheClockOnce(t *testing.T) {
-	for name, source := range map[string]string{"reserve": reserveSource, "defer": shared + deferOwn, "release": shared + releaseOwn} {
+	for name, source := range map[string]string{"reserve": reserveSource, "hold": shared + holdOwn, "release": shared + releaseOwn} {
 		if n := strings.Count(source, reading); n != 1 {
 			t.Errorf("readings of the clock in the script %s = %d, want 1", name, n)
 		}

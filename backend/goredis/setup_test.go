@@ -38,7 +38,7 @@ func wantAllSetup(t *testing.T, b *Backend, advice string) {
 	for _, d := range decide(t, b, request(k), request(limit("other", every(time.Hour, 1)), k)) {
 		wantSetup(t, d, advice)
 	}
-	wantSetupError(t, "Defer()", b.Defer(t.Context(), "k", time.Hour), advice)
+	wantSetupError(t, "Hold()", b.Hold(t.Context(), "k", time.Hour), advice)
 	wantSetupError(t, "Release()", b.Release(t.Context(), []backend.Limit{k}, 1), advice)
 }
 
@@ -82,8 +82,8 @@ func TestUserNeedsWhatTheDocsSay(t *testing.T) {
 	b := setUser(t, server, append(needed, "~limits:*")...)
 	takes(t, b, k)
 	refused(t, b, k)
-	if err := b.Defer(t.Context(), "deferred", time.Hour); err != nil {
-		t.Errorf("Defer() = %v, want nil", err)
+	if err := b.Hold(t.Context(), "held", time.Hour); err != nil {
+		t.Errorf("Hold() = %v, want nil", err)
 	}
 	if err := b.Release(t.Context(), []backend.Limit{k}, 1); err != nil {
 		t.Errorf("Release() = %v, want nil", err)

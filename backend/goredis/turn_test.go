@@ -116,13 +116,13 @@ func TestTurnsAreNear(t *testing.T) {
 	}
 }
 
-// A deferral ends with the whole burst, for as many as that is: only those beyond it
+// A hold ends with the whole burst, for as many as that is: only those beyond it
 // have turns of their own.
-func TestTurnsAfterADeferral(t *testing.T) {
+func TestTurnsAfterAHold(t *testing.T) {
 	l := newTurnLab(t)
 	k := limit("k", every(time.Second, 4))
 	l.takes(k)
-	l.deferKey(t, "k", (30 * time.Second).Microseconds())
+	l.holdKey(t, "k", (30 * time.Second).Microseconds())
 	for i := range 8 {
 		l.wantsTurn(inTurn(0, k), 30*time.Second+time.Duration(max(0, i-3))*time.Second)
 	}

@@ -18,15 +18,15 @@ import (
 type windows struct {
 	history
 	lost   int64            // by how much the clock was set back
-	closed map[string]int64 // deferred keys, until when
+	closed map[string]int64 // held keys, until when
 }
 
 // real is an instant of the lab by a clock that was never set back.
 func (w *windows) real(instant int64) int64 { return instant + w.lost }
 
-// Trap 13: in any history, of any requests, deferrals, releases and keys that
+// Trap 13: in any history, of any requests, holds, releases and keys that
 // expire when their debt is paid, the slots of a key obey its limit, to the
-// microsecond, and none lies in a deferral.
+// microsecond, and none lies in a hold.
 func TestWindows(t *testing.T) { checkWindows(t, false) }
 
 // Traps 5 and 13: the same if the clock is set back now and again. Measured by one
@@ -62,7 +62,7 @@ func (w *windows) step(back bool) {
 			g.stamp = w.real(g.stamp)
 			for _, limit := range g.limits {
 				if until := w.closed[limit.Key]; g.stamp < until {
-					w.Fatalf("slot of %q = %d, want none before %d, to when it is deferred", limit.Key, g.stamp, until)
+					w.Fatalf("slot of %q = %d, want none before %d, to when it is held", limit.Key, g.stamp, until)
 				}
 			}
 		}
@@ -77,8 +77,8 @@ func (w *windows) step(back bool) {
 		l.release(w.T, g.limits, g.stamp)
 		w.grants = append(w.grants[:i:i], w.grants[i+1:]...)
 	case what == 10:
-		key, d := fmt.Sprint(w.span("key", 0, historyKeys-1)), int64(w.duration("defer")/time.Microsecond)
-		l.deferKey(w.T, key, d)
+		key, d := fmt.Sprint(w.span("key", 0, historyKeys-1)), int64(w.duration("hold")/time.Microsecond)
+		l.holdKey(w.T, key, d)
 		w.closed[key] = max(w.closed[key], w.real(l.now+d))
 	default:
 		for key := range historyKeys {

@@ -29,8 +29,8 @@ func TestLateRequests(t *testing.T) {
 		"by others": func(b *Backend) {
 			eachOfMany(func(key string) { b.decideAt(b.now(), backend.Limit{Key: key, Params: p}) })
 		},
-		"by deferrals": func(b *Backend) {
-			eachOfMany(func(key string) { _ = b.Defer(t.Context(), key, 1) })
+		"by holds": func(b *Backend) {
+			eachOfMany(func(key string) { _ = b.Hold(t.Context(), key, 1) })
 		},
 	}
 	for name, forget := range forget {

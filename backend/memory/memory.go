@@ -3,7 +3,7 @@
 //   - Decisions are exact to the nanosecond, on the monotonic clock: setting the
 //     machine's clock moves nothing.
 //   - A request under several limits is one atomic step.
-//   - A key takes memory while it is in debt, deferred, or younger than
+//   - A key takes memory while it is in debt, held, or younger than
 //     [Config.IdleTTL]. Debt is never forgotten.
 //
 // It works inside a bubble of testing/synctest.
@@ -29,7 +29,7 @@ var (
 // Config is optional in every field.
 type Config struct {
 	// IdleTTL is how long a key is kept after its latest slot. A key in debt or
-	// deferred is kept longer, until it is neither; so this is for watching keys
+	// held is kept longer, until it is neither; so this is for watching keys
 	// with [Backend.Len] at the most, and changes no decision. Defaults to 0:
 	// keys go when their debt is paid.
 	IdleTTL time.Duration
@@ -71,7 +71,7 @@ type found struct {
 // entry is what is kept of a key.
 type entry struct {
 	gcra.State
-	closed int64 // the key is deferred until then
+	closed int64 // the key is held until then
 }
 
 // New returns an empty backend. It panics if a duration in cfg is negative.
@@ -136,7 +136,7 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 		now = max(now, list[i].shard.latest)
 	}
 	horizon := min(max(req.Horizon, 0), backend.Unlimited)
-	slot, binding, deferred := now, -1, false
+	slot, binding, held := now, -1, false
 	if !req.NotBefore.IsZero() {
 		slot = max(now, int64(req.NotBefore.Sub(b.epoch)))
 	}
@@ -153,7 +153,7 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 			e.State = e.Rebase(now, l.Params)
 		}
 		if open := max(e.closed, e.Slot(now, l.Params, l.Units())); open > slot {
-			slot, binding, deferred = open, i, open == e.closed
+			slot, binding, held = open, i, open == e.closed
 		}
 	}
 	granted := slot-now <= int64(horizon)
@@ -177,11 +177,11 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 	d.Slot = b.epoch.Add(time.Duration(slot))
 	d.Stamp = slot
 	d.Binding = binding
-	d.Deferred = deferred
+	d.Held = held
 }
 
-// Defer implements [backend.Backend]. It fails only if ctx has ended.
-func (b *Backend) Defer(ctx context.Context, key string, d time.Duration) error {
+// Hold implements [backend.Backend]. It fails only if ctx has ended.
+func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -178,11 +178,11 @@ func TestReserveAllocatesNothing(t *testing.T) {
 	}
 	books(t, b, reqs[1].Limits...)
 	books(t, b, reqs[3].Limits...)
-	if err := b.Defer(t.Context(), "a", time.Hour); err != nil { // so that it is not dropped
+	if err := b.Hold(t.Context(), "a", time.Hour); err != nil { // so that it is not dropped
 		t.Fatal(err)
 	}
 	for _, l := range append(reqs[3].Limits, limit("b", p)) {
-		if err := b.Defer(t.Context(), l.Key, time.Hour); err != nil {
+		if err := b.Hold(t.Context(), l.Key, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -223,7 +223,7 @@ func TestEverythingAtOnce(t *testing.T) {
 				case 20:
 					b.Len()
 				case 30:
-					_ = b.Defer(t.Context(), fmt.Sprint("own", g), time.Millisecond)
+					_ = b.Hold(t.Context(), fmt.Sprint("own", g), time.Millisecond)
 				case 40:
 					own := limit(fmt.Sprint("released", g), p)
 					_ = b.Release(t.Context(), []backend.Limit{own}, reserve(t, b, backend.Unlimited, own).Stamp)

@@ -45,14 +45,14 @@ func TestIdleTTLKeepsDebt(t *testing.T) {
 	}
 }
 
-// Trap 10: a deferral is kept like debt.
-func TestIdleTTLKeepsDeferral(t *testing.T) {
+// Trap 10: a hold is kept like debt.
+func TestIdleTTLKeepsHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := memory.New(memory.Config{IdleTTL: time.Second, SweepInterval: 100 * time.Millisecond})
 		defer b.Close()
 		start := time.Now()
-		if err := b.Defer(t.Context(), "k", 10*time.Second); err != nil {
-			t.Fatalf("Defer() = %v, want nil", err)
+		if err := b.Hold(t.Context(), "k", 10*time.Second); err != nil {
+			t.Fatalf("Hold() = %v, want nil", err)
 		}
 		for _, at := range []time.Duration{time.Second, 2 * time.Second, 10*time.Second - 1} {
 			time.Sleep(time.Until(start.Add(at)))
@@ -71,7 +71,7 @@ func crowd(t *testing.T, b *memory.Backend, n int) {
 	}
 }
 
-// A key goes when its debt is paid, its deferral over and its TTL past,
+// A key goes when its debt is paid, its hold over and its TTL past,
 // whichever is last, and not before.
 func TestSweepDropsWhatIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -80,8 +80,8 @@ func TestSweepDropsWhatIsDue(t *testing.T) {
 		for key, interval := range map[string]time.Duration{"1": time.Second, "5": 5 * time.Second, "7": time.Second} {
 			books(t, b, limit(key, every(interval)))
 		}
-		if err := b.Defer(t.Context(), "7", 7*time.Second); err != nil {
-			t.Fatalf("Defer() = %v, want nil", err)
+		if err := b.Hold(t.Context(), "7", 7*time.Second); err != nil {
+			t.Fatalf("Hold() = %v, want nil", err)
 		}
 		for _, step := range []struct {
 			at            time.Duration
@@ -93,7 +93,7 @@ func TestSweepDropsWhatIsDue(t *testing.T) {
 			{5*time.Second - 1, 0, 2},
 			{5 * time.Second, 1, 1}, // the debt of key 5
 			{7*time.Second - 1, 0, 1},
-			{7 * time.Second, 1, 0}, // the deferral of key 7
+			{7 * time.Second, 1, 0}, // the hold of key 7
 		} {
 			time.Sleep(time.Until(start.Add(step.at)))
 			sweeps(t, b, step.dropped)

@@ -30,7 +30,7 @@ var used = limits{
 }
 
 // limitsOf returns the limits that a message is under. The chat's own is under
-// the key of the job, so that a 429 for the chat defers it.
+// the key of the job, so that a 429 for the chat holds it.
 func (l limits) limitsOf(chat string, m message) []dispatcher.Limit {
 	under := []dispatcher.Limit{
 		{Key: "bot", Params: l.Overall},

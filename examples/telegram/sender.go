@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -77,7 +76,7 @@ func (s *sender) send(ctx context.Context, m message) error {
 	if tooMany, ok := errors.AsType[*bot.TooManyRequestsError](err); ok {
 		s.tooMany.Add(1)
 		wait := time.Duration(max(tooMany.RetryAfter, 1)) * time.Second
-		return fmt.Errorf("%w: %w", err, dispatcher.RetryAfter(wait))
+		return dispatcher.RetryAfter(wait, err)
 	}
 	switch {
 	case isFinal(err):

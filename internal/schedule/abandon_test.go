@@ -24,7 +24,7 @@ func TestAbandonHandsOverEveryJobOnce(t *testing.T) {
 			w.submit("c", limitOn("x", perKey), limitOn("y", perKey)),
 		)
 		w.delay("d", sec)
-		waiting = append(waiting, w.submit("d")) // deferred
+		waiting = append(waiting, w.submit("d")) // held
 		asking := 0
 		for {
 			j, ask := w.Next(w.now)
@@ -80,7 +80,7 @@ func TestAbandonInRandomWorkloads(t *testing.T) {
 		end := int64(span(t, "end", 0, 100))
 		jobs := 0
 		for _, e := range work.events {
-			if e.do == defers || e.at > end {
+			if e.do == holdsKey || e.at > end {
 				continue
 			}
 			w.runUntil(e.at)

@@ -47,7 +47,7 @@ type deed int
 
 const (
 	submits deed = iota
-	defers
+	holdsKey
 	cancels
 	pauses
 	resumes
@@ -62,7 +62,7 @@ type work struct {
 	priority int
 	limits   []backend.Limit
 	takes    int64 // how long the handler runs
-	again    int64 // if not 0, at its first end the key is deferred for so long, and it runs again
+	again    int64 // if not 0, at its first end the key is held for so long, and it runs again
 	later    int64 // if not 0, at its first end it waits for so long, and runs again
 	hold     bool  // then: its lane waits with it
 	dates    Dates
@@ -75,7 +75,7 @@ type start struct {
 	end  int64
 }
 
-// draw makes a workload of jobs and deferrals.
+// draw makes a workload of jobs and holds.
 func draw(t *rapid.T) workload { return drawWith(t, false) }
 
 // drawLively makes a workload in which all happens that can happen to a job.
@@ -156,10 +156,10 @@ func drawWith(t *rapid.T, lively bool) workload {
 			}
 			w.events = append(w.events, e)
 		}
-		if span("defer", 0, 19) == 0 {
+		if span("hold", 0, 19) == 0 {
 			w.events = append(w.events, event{
-				at: now, do: defers, until: now + int64(span("until", 0, 60)),
-				key: rapid.SampledFrom(limitKeys).Draw(t, "deferred"),
+				at: now, do: holdsKey, until: now + int64(span("until", 0, 60)),
+				key: rapid.SampledFrom(limitKeys).Draw(t, "held"),
 			})
 		}
 	}
@@ -238,7 +238,7 @@ func run(t *rapid.T, w workload, m machine) history {
 			retried[id] = true
 			switch {
 			case again:
-				m.meddle(now, event{do: defers, key: work.key, until: now + work.again})
+				m.meddle(now, event{do: holdsKey, key: work.key, until: now + work.again})
 				m.finish(now, id, true)
 			case later:
 				m.later(now, id, now+work.later, work.hold)

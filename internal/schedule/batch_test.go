@@ -43,7 +43,7 @@ func (b *rivalled) reserve(now, notBefore, horizon int64, limits []backend.Limit
 		k.state = k.state.Rebase(now, l.Params)
 		if open := max(k.closed, k.state.Slot(now, l.Params, l.Units())); open > slot {
 			slot, r.Binding = open, i
-			r.Deferred = open == k.closed
+			r.Held = open == k.closed
 		}
 	}
 	r.Until = slot
@@ -78,7 +78,7 @@ type rally struct {
 	starts  map[int]int
 	gone    map[int]bool
 	granted map[laneID][]started
-	told    map[string]int64 // until when keys are deferred, as far as it is known here
+	told    map[string]int64 // until when keys are held, as far as it is known here
 }
 
 type laneID struct {
@@ -144,14 +144,14 @@ func (r *rally) play() {
 	}
 }
 
-// happen submits a job, or defers a key here or at the backend alone; now and
+// happen submits a job, or holds a key here or at the backend alone; now and
 // then the rival takes a slot.
 func (r *rally) happen(e event) {
-	if e.do == defers {
+	if e.do == holdsKey {
 		k := r.store.key(e.key)
 		k.closed = max(k.closed, e.until)
 		if rapid.Bool().Draw(r.t, "told") {
-			r.Defer(r.now, e.key, e.until)
+			r.Hold(r.now, e.key, e.until)
 			r.told[e.key] = max(r.told[e.key], e.until)
 		}
 		return
@@ -279,7 +279,7 @@ func (r *rally) decide(trip *trip) {
 			default:
 				limits := r.Request(j, nil)
 				answer = func(now int64) {
-					if refusal.Deferred {
+					if refusal.Held {
 						key := limits[refusal.Binding].Key
 						r.told[key] = max(r.told[key], refusal.Until)
 					}
@@ -299,7 +299,7 @@ func (r *rally) begin(j *Job, slot int64) {
 	switch {
 	case j.Slot < slot:
 		r.t.Fatalf("job %d starts at %d, before the slot that it was granted, %d", id, j.Slot, slot)
-	case j.Slot > slot && j.Slot > r.told[j.Key()]: // it may have been deferred meanwhile
+	case j.Slot > slot && j.Slot > r.told[j.Key()]: // it may have been held meanwhile
 		r.t.Fatalf("job %d starts at %d, want its slot, %d", id, j.Slot, slot)
 	}
 	r.granted[l] = append(before, started{Job: j, slot: j.Slot})

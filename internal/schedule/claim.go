@@ -82,7 +82,7 @@ func (s *Scheduler) unheld(g *gate) {
 	}
 }
 
-// changed is called when the TAT, the deferral or the first head of a limit may
+// changed is called when the TAT, the hold or the first head of a limit may
 // be another: whom a claim keeps waiting because of it is looked at again.
 func (s *Scheduler) changed(lim *limit) {
 	if lim.holds == nil {

@@ -180,7 +180,7 @@ func TestComingBackBehindTheHead(t *testing.T) {
 			s.Next(2) // the head waits for x
 			l := s.lookUp("k").lanes
 			rank, overdue := l.rank, l.overdue
-			s.Defer(40, "x", 300) // whoever waits from now on is ready later
+			s.Hold(40, "x", 300) // whoever waits from now on is ready later
 			if name != "at a date" {
 				comeBack(s, back)
 			}

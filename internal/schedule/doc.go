@@ -26,7 +26,7 @@
 //
 // # How it finds it
 //
-//	limit    what is known of one limit: the TAT, and until when it is deferred
+//	limit    what is known of one limit: the TAT, and until when it is held
 //	gate     a limit as jobs of one cost see it, with the instant it opens
 //	cohort   the lanes that wait for the same gates
 //	lane     the jobs of one key and priority

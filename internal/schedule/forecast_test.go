@@ -138,7 +138,7 @@ func BenchmarkForecast(b *testing.B) {
 // starts at that instant: nothing else would wake the one who plays.
 func TestForecastGoesOnAfterAnExpiry(t *testing.T) {
 	s := New(Config{Workers: 1})
-	s.Defer(0, "x", 10)
+	s.Hold(0, "x", 10)
 	s.SubmitDated(0, newJob(0), "k", 0, []backend.Limit{limitOn("x", rate(1, 10, 1))}, Dates{Deadline: 2})
 	s.Submit(0, newJob(1), "k", 0, nil)
 	var got []int64

@@ -23,7 +23,7 @@ func (w *world) play(work workload) {
 	}
 	for _, e := range work.events {
 		w.runUntil(e.at)
-		if e.do == defers {
+		if e.do == holdsKey {
 			if e.until > w.now {
 				w.delay(e.key, e.until-w.now)
 			}

@@ -120,7 +120,7 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 	for _, li := range im.limits {
 		lim := s.limitOf(li.key)
 		lim.params, lim.state, lim.closed = li.params, li.state, li.closed
-		s.deferred = max(s.deferred, li.closed)
+		s.holdsEnd = max(s.holdsEnd, li.closed)
 		s.unused(lim)
 	}
 	// In the order of time queues are quick: see queue.go.

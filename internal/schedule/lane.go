@@ -231,7 +231,7 @@ func (s *Scheduler) slot(now int64, l *lane) int64 {
 }
 
 // floor is before when the head must not start, whatever its limits: the slot of
-// the job ahead of it, its own date, or the deferral of its key.
+// the job ahead of it, its own date, or the hold of its key.
 func (s *Scheduler) floor(l *lane) int64 {
 	at := max(l.lastSlot, s.notBefore(l))
 	for i := range l.uses {
@@ -297,7 +297,7 @@ func (s *Scheduler) acquire(now int64, l *lane) {
 	if uses == nil {
 		uses = l.one[:0]
 	}
-	own := s.deferral(now, l)
+	own := s.keyHold(now, l)
 	if t := l.head.terms; t != nil {
 		for i, lim := range t.under {
 			uses = append(uses, use{lane: l, gate: s.gateOf(lim, t.limits[i].Units()), index: int32(i)})
@@ -315,9 +315,9 @@ func (s *Scheduler) acquire(now int64, l *lane) {
 	l.uses = uses
 }
 
-// deferral returns the limit with the key of a lane if it is deferred, else nil.
-func (s *Scheduler) deferral(now int64, l *lane) *limit {
-	if s.deferred <= now {
+// keyHold returns the limit with the key of a lane if it is held, else nil.
+func (s *Scheduler) keyHold(now int64, l *lane) *limit {
+	if s.holdsEnd <= now {
 		return nil
 	}
 	if own := l.name.limit; own != nil && own.closed > now {

@@ -12,7 +12,7 @@ type limit struct {
 	name   *name
 	params gcra.FreqLimitParams // those used last
 	state  gcra.State
-	closed int64 // deferred until then
+	closed int64 // held until then
 
 	gate  gate        // for the cost that was used first
 	terms int32       // that name it and have jobs
@@ -38,7 +38,7 @@ type gate struct {
 	id       uint64
 	limit    *limit // nil: none
 	next     *gate  // of the limit, for another cost
-	cost     int    // 0: jobs that are not charged, and mind only a deferral
+	cost     int    // 0: jobs that are not charged, and mind only a hold
 	headroom int64  // how long before the TAT it opens
 	turn     int64  // the backend is not to be asked for a slot before then
 	outage   *int64 // closed until then in any case; nil for jobs without limits

@@ -84,7 +84,7 @@ func TestLosses(t *testing.T) {
 	grant("a", shared, own) // shared opens at 1.5 s, own at 10 s
 	want(map[string]int64{"shared": sec / 2, "a": 9 * sec})
 	w.delay("shared", 5*sec)
-	grant("d", shared) // its turn comes with the end of the deferral
+	grant("d", shared) // its turn comes with the end of the hold
 	want(map[string]int64{"shared": sec/2 + 5*sec, "a": 9 * sec})
 	if len(w.bound) != 0 {
 		t.Errorf("%d jobs are noted, and none asks", len(w.bound))

@@ -28,8 +28,8 @@ func (m schedulerMachine) submit(now int64, id int, w work) {
 
 func (m schedulerMachine) meddle(now int64, e event) {
 	switch e.do {
-	case defers:
-		m.Defer(now, e.key, e.until)
+	case holdsKey:
+		m.Hold(now, e.key, e.until)
 	case pauses:
 		m.Pause()
 	case resumes:
@@ -90,8 +90,8 @@ func (m oracleMachine) submit(now int64, id int, w work) {
 
 func (m oracleMachine) meddle(now int64, e event) {
 	switch e.do {
-	case defers:
-		m.deferKey(now, e.key, e.until)
+	case holdsKey:
+		m.holdKey(now, e.key, e.until)
 	case pauses:
 		m.paused = true
 	case resumes:

@@ -81,8 +81,8 @@ func TestMemoryIsBoundedWhileKeysPass(t *testing.T) {
 	w.wantNothingKept()
 }
 
-// Deferrals of keys that no job has are forgotten when they are over.
-func TestMemoryOfDeferrals(t *testing.T) {
+// Holds of keys that no job has are forgotten when they are over.
+func TestMemoryOfHolds(t *testing.T) {
 	w := newWorld(t, Config{Workers: many})
 	for i := range 1000 {
 		w.delay(fmt.Sprint(i), sec)
@@ -90,7 +90,7 @@ func TestMemoryOfDeferrals(t *testing.T) {
 	w.delay("999", 3*sec)
 	w.runUntil(2 * sec)
 	if n := w.limitsKept(); n != 1 {
-		t.Errorf("%d deferrals are kept, want the one that is not over", n)
+		t.Errorf("%d holds are kept, want the one that is not over", n)
 	}
 	w.runUntil(4 * sec)
 	w.wantNothingKept()

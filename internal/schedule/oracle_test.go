@@ -229,7 +229,7 @@ func (o *oracle) busy(key string) bool {
 	})
 }
 
-func (o *oracle) deferKey(now int64, key string, until int64) {
+func (o *oracle) holdKey(now int64, key string, until int64) {
 	if until > now {
 		lim := o.limit(key)
 		lim.closed = max(lim.closed, until)

@@ -81,16 +81,16 @@ func TestRefusedByCost(t *testing.T) {
 	w.wantWindows()
 }
 
-// A refusal because a key is deferred is a deferral: nothing of that key or
+// A refusal because a key is held is a hold: nothing of that key or
 // under that limit starts before, and the debt of the limit stays what it was.
-func TestRefusedByDeferral(t *testing.T) {
+func TestRefusedByHold(t *testing.T) {
 	w := newWorld(t, Config{Workers: many})
 	w.submit("a", limitOn("x", rate(1, time.Second, 3)))
 	for range 3 {
 		w.submit("b", limitOn("x", rate(1, time.Second, 3)))
 	}
 	w.script("a", func(j *Job) {
-		w.Refused(w.now, j, Refusal{Binding: 0, Until: 10 * sec, Deferred: true})
+		w.Refused(w.now, j, Refusal{Binding: 0, Until: 10 * sec, Held: true})
 	})
 	w.run()
 	w.wantSlots("a", 10*sec)
@@ -170,9 +170,9 @@ func TestFailedPausesLimitedJobsOnly(t *testing.T) {
 	}
 }
 
-// A job without limits whose key is deferred starts when that is over, backend
+// A job without limits whose key is held starts when that is over, backend
 // or no backend.
-func TestFailedDoesNotPauseDeferredFreeJobs(t *testing.T) {
+func TestFailedDoesNotPauseHeldFreeJobs(t *testing.T) {
 	for _, horizon := range []int64{0, 5 * ms} {
 		w := newWorld(t, Config{Workers: 2, Horizon: horizon})
 		w.submit("a", limitOn("x", perKey))

@@ -48,7 +48,7 @@ type Scheduler struct {
 	lost  map[string]loss  // the same
 
 	doubted  map[*limit]gcra.State // what they were thought to be
-	deferred int64                 // until when the key is deferred that is for longest
+	holdsEnd int64                 // when the last of all holds is over
 
 	timed   queue[*timedGate]   // closed gates with cohorts, by when they open
 	ready   queue[*readyGate]   // open gates with cohorts, by rank
@@ -149,10 +149,10 @@ func (s *Scheduler) start(now int64, l *lane, slot int64) {
 
 // Refusal is what the backend said of a request that it did not grant.
 type Refusal struct {
-	Binding  int   // which limit opens last
-	Until    int64 // when it opens
-	Deferred bool  // because it is deferred, not in debt
-	Turn     int64 // when to ask again under that limit, if later; 0: then
+	Binding int   // which limit opens last
+	Until   int64 // when it opens
+	Held    bool  // because it is held, not in debt
+	Turn    int64 // when to ask again under that limit, if later; 0: then
 }
 
 // Refused says that the backend has not granted the limits of a job that was
@@ -169,8 +169,8 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 		}
 		lim.missed = 0
 		s.trust(lim)
-		if r.Deferred {
-			s.Defer(now, lim.name.key, r.Until)
+		if r.Held {
+			s.Hold(now, lim.name.key, r.Until)
 		} else {
 			lim.state.TAT = max(lim.state.TAT, r.Until+u.gate.headroom)
 		}
@@ -272,9 +272,9 @@ func (s *Scheduler) uncharge(l *lane) {
 	}
 }
 
-// Defer closes a key until an instant, both as a limit and as the key of jobs.
+// Hold closes a key until an instant, both as a limit and as the key of jobs.
 // It only extends.
-func (s *Scheduler) Defer(now int64, key string, until int64) {
+func (s *Scheduler) Hold(now int64, key string, until int64) {
 	if until <= now {
 		return
 	}
@@ -283,7 +283,7 @@ func (s *Scheduler) Defer(now int64, key string, until int64) {
 		return
 	}
 	lim.closed = until
-	s.deferred = max(s.deferred, until)
+	s.holdsEnd = max(s.holdsEnd, until)
 	s.changed(lim)
 	s.unused(lim)
 	for l := lim.name.lanes; l != nil; l = l.sibling {

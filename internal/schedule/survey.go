@@ -4,12 +4,12 @@ package schedule
 type Standing uint8
 
 const (
-	StandingReady    Standing = iota // for a worker, or for nothing: it is being taken
-	StandingLimited                  // for a limit
-	StandingDeferred                 // for the end of a deferral
-	StandingDated                    // for a date
-	StandingPaused                   // for Resume or ResumeKey
-	StandingBehind                   // for the job of its key that runs
+	StandingReady   Standing = iota // for a worker, or for nothing: it is being taken
+	StandingLimited                 // for a limit
+	StandingHeld                    // for the end of a hold
+	StandingDated                   // for a date
+	StandingPaused                  // for Resume or ResumeKey
+	StandingBehind                  // for the job of its key that runs
 )
 
 // Survey calls visit for the jobs of each key and priority that wait or run, and for
@@ -52,12 +52,12 @@ func (s *Scheduler) standing(now int64, l *lane) Standing {
 			return StandingBehind
 		}
 		return StandingReady
-	case s.deferral(now, l) != nil:
-		return StandingDeferred
+	case s.keyHold(now, l) != nil:
+		return StandingHeld
 	}
 	for i := range l.uses {
 		if l.uses[i].limit().closed > now {
-			return StandingDeferred
+			return StandingHeld
 		}
 	}
 	if l.opens() > now {

@@ -25,12 +25,12 @@ func TestSurvey(t *testing.T) {
 	w.submitAt(1, "behind")
 	w.submit("behind")
 	w.submit("behind")
-	w.submit("deferred")
+	w.submit("held")
 	w.submit("under", limitOn("closed", rate(1, 100, 1)))
 	w.submit("paused")
 	w.submit("paused")
 	w.PauseKey("paused")
-	w.delay("deferred", 500)
+	w.delay("held", 500)
 	w.delay("closed", 500)
 	w.SubmitDated(0, newJob(0), "dated", 0, nil, Dates{NotBefore: 500})
 	w.step()
@@ -51,12 +51,12 @@ func TestSurvey(t *testing.T) {
 		return got
 	}
 	want := map[string]load{
-		"behind":   {2, 0, StandingBehind}, // the one that runs is of another priority
-		"deferred": {1, 0, StandingDeferred},
-		"under":    {1, 0, StandingDeferred},
-		"paused":   {2, 0, StandingPaused},
-		"dated":    {1, 0, StandingDated},
-		"other":    {2, 0, StandingLimited},
+		"behind": {2, 0, StandingBehind}, // the one that runs is of another priority
+		"held":   {1, 0, StandingHeld},
+		"under":  {1, 0, StandingHeld},
+		"paused": {2, 0, StandingPaused},
+		"dated":  {1, 0, StandingDated},
+		"other":  {2, 0, StandingLimited},
 	}
 	if got := survey(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the survey is %v, want %v", got, want)

@@ -106,10 +106,10 @@ func (w *world) submitAt(priority int, key string, limits ...backend.Limit) *Job
 	return j
 }
 
-// delay defers a key for so long, from now.
+// delay holds a key for so long, from now.
 func (w *world) delay(key string, d int64) {
 	w.closed[key] = max(w.closed[key], w.now+d)
-	w.Defer(w.now, key, w.now+d)
+	w.Hold(w.now, key, w.now+d)
 }
 
 // grant is the answer of a backend that has no other clients.

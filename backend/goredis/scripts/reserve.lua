@@ -58,7 +58,7 @@ end
 -- at slot: one for a batch. Turns are as far apart as the slots that one who has a
 -- turn takes at once, those of half a horizon; of single units, so that those who
 -- want one do not wait behind those who save up for many. The first is when one unit
--- is open: a deferral ends with a burst. How far ahead they are given is bounded, for
+-- is open: a hold ends with a burst. How far ahead they are given is bounded, for
 -- some who have turns do not come, or are no more.
 local function turn_of(i, slot, horizon)
   local k, t = key[i], step[i]
@@ -75,7 +75,7 @@ end
 while at <= size do
   local limits, flags, horizon, before
   limits, flags, horizon, before, at = parse(REQUEST, requests, at)
-  local slot, binding, deferred, wrong = now + before, 0, 0, 0
+  local slot, binding, held, wrong = now + before, 0, 0, 0
   for i = 1, limits do
     local k, t, full, charge
     k, t, full, charge, at = parse(LIMIT, requests, at)
@@ -94,7 +94,7 @@ while at <= size do
       end
       opens[i] = open
       if open > slot then
-        slot, binding, deferred = open, i, open == shut and 1 or 0
+        slot, binding, held = open, i, open == shut and 1 or 0
       end
     end
   end
@@ -125,7 +125,7 @@ while at <= size do
   if answer == GRANTED and binding == 0 and slot == now then
     out[#out + 1] = at_once
   else
-    out[#out + 1] = pack(DECISION, answer, binding, deferred, slot, again)
+    out[#out + 1] = pack(DECISION, answer, binding, held, slot, again)
   end
 end
 

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Trap 12: a shorter deferral never shortens a longer one.
-func TestTrap12DeferralOnlyExtends(t *testing.T) {
+// Trap 12: a shorter hold never shortens a longer one.
+func TestTrap12HoldOnlyExtends(t *testing.T) {
 	w := newWorld(t, Config{Workers: many})
 	w.delay("a", 10*sec)
 	w.delay("a", 2*sec)
@@ -26,9 +26,9 @@ func TestTrap12DeferralOnlyExtends(t *testing.T) {
 	w.wantSlots("a", 10*sec, 10*sec, 13*sec)
 }
 
-// Trap 12: a deferral concerns its key alone, whichever limits others share with
+// Trap 12: a hold concerns its key alone, whichever limits others share with
 // it, and the results of others do not end it.
-func TestTrap12DeferralLeavesOthersAlone(t *testing.T) {
+func TestTrap12HoldLeavesOthersAlone(t *testing.T) {
 	w := newWorld(t, Config{Workers: many})
 	for range 2 {
 		w.submit("a", limitOn("shared", rate(10, time.Second, 1)), limitOn("a", perKey))
@@ -42,9 +42,9 @@ func TestTrap12DeferralLeavesOthersAlone(t *testing.T) {
 	w.wantSlots("b", 0, sec, 2*sec)
 }
 
-// Trap 12: a deferral of a key holds its jobs up when they are under no limit of
+// Trap 12: a hold of a key holds its jobs up when they are under no limit of
 // that name, and all who are under a limit of that name.
-func TestTrap12DeferralIsOfKeyAndLimit(t *testing.T) {
+func TestTrap12HoldIsOfKeyAndLimit(t *testing.T) {
 	w := newWorld(t, Config{Workers: many})
 	w.submit("a", limitOn("x", perShared))
 	w.submit("a")
@@ -57,9 +57,9 @@ func TestTrap12DeferralIsOfKeyAndLimit(t *testing.T) {
 	w.wantSlots("c", 0)
 }
 
-// Trap 12: a job that comes back with a deferral, as after a 429, keeps its
+// Trap 12: a job that comes back with a hold, as after a 429, keeps its
 // place before the jobs behind it.
-func TestTrap12JobRunsAgainAfterDeferral(t *testing.T) {
+func TestTrap12JobRunsAgainAfterHold(t *testing.T) {
 	inEachOrder(t, func(t *testing.T, order Order) {
 		w := newWorld(t, Config{Workers: many, Order: order})
 		w.takes = func(*Job) int64 { return 100 * ms }
@@ -85,9 +85,9 @@ func TestTrap12JobRunsAgainAfterDeferral(t *testing.T) {
 	})
 }
 
-// Trap 32: a deferred key comes back by itself, a horizon ahead, and a job that
-// is submitted while it is deferred counts on no other event.
-func TestTrap32DeferredKeyComesBack(t *testing.T) {
+// Trap 32: a held key comes back by itself, a horizon ahead, and a job that
+// is submitted while it is held counts on no other event.
+func TestTrap32HeldKeyComesBack(t *testing.T) {
 	for _, horizon := range []int64{0, 5 * ms} {
 		w := newWorld(t, Config{Workers: 1, Horizon: horizon})
 		w.delay("a", sec)
@@ -103,9 +103,9 @@ func TestTrap32DeferredKeyComesBack(t *testing.T) {
 	}
 }
 
-// A deferral that a refusal tells of holds for the jobs of that key too, those
+// A hold that a refusal tells of holds for the jobs of that key too, those
 // that are under no limit and wait for a worker, and however soon it is over.
-func TestDeferralHeardOfByARefusal(t *testing.T) {
+func TestHoldHeardOfByARefusal(t *testing.T) {
 	w := newWorld(t, Config{Workers: 2, Horizon: 40 * ms, Shared: true})
 	k := limitOn("k", rate(1, 40*time.Second, 1))
 	hold := w.submit("hold")
@@ -116,7 +116,7 @@ func TestDeferralHeardOfByARefusal(t *testing.T) {
 		w.submit("k")
 	}
 	w.now = 10 * ms
-	w.Refused(w.now, asks, Refusal{Until: 32 * ms, Deferred: true})
+	w.Refused(w.now, asks, Refusal{Until: 32 * ms, Held: true})
 	w.Finished(w.now, hold, false)
 	w.answer = w.refuseUntil(0, sec)
 	w.runUntil(50 * ms)

@@ -7,8 +7,8 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 )
 
-// Trap 12: a deferral only extends.
-func testDeferExtendsOnly(p *probe) {
+// Trap 12: a hold only extends.
+func testHoldExtendsOnly(p *probe) {
 	l := limit("k", every(time.Minute, 3))
 	from, to := p.closes("k", 2*time.Hour)
 	p.opens(l, from, to)
@@ -20,15 +20,15 @@ func testDeferExtendsOnly(p *probe) {
 	p.opens(l, from, to)
 }
 
-// Trap 12: a deferral closes its key and no other, and only what its limits
+// Trap 12: a hold closes its key and no other, and only what its limits
 // share with it. What other keys do does not open it.
-func testDeferIsPerKey(p *probe) {
+func testHoldIsPerKey(p *probe) {
 	k, other := limit("k", every(time.Minute, 3)), limit("other", every(time.Minute, 3))
 	p.takes(k, other)
 	from, to := p.closes("k", 2*time.Hour)
 	p.takes(other)
 	if d := p.refused(other, k); d.Binding != 1 {
-		p.Errorf("Binding of a deferred key = %d, want 1", d.Binding)
+		p.Errorf("Binding of a held key = %d, want 1", d.Binding)
 	}
 	p.closes("other", time.Minute)
 	p.opens(k, from, to)
@@ -43,18 +43,18 @@ func testDeferIsPerKey(p *probe) {
 	}
 }
 
-// A key never charged can be deferred. When it opens it has its full burst.
-func testDeferUnknownKey(p *probe) {
+// A key never charged can be held. When it opens it has its full burst.
+func testHoldUnknownKey(p *probe) {
 	from, to := p.closes("k", time.Hour)
 	l := limit("k", every(time.Minute, 3))
 	p.opens(l, from, to)
 	d := p.reserve(2*time.Hour, l)
 	if !d.Granted || d.Binding != 0 || d.Slot.Before(from) || d.Slot.After(to) {
-		p.Fatalf("Reserve() of a deferred key = %+v, want it granted from %v to %v", d, from, to)
+		p.Fatalf("Reserve() of a held key = %+v, want it granted from %v to %v", d, from, to)
 	}
 	for i := range 5 {
 		want := d.Slot.Add(time.Duration(max(0, i-1)) * time.Minute)
-		p.at("slot after the deferral", p.books(l), want)
+		p.at("slot after the hold", p.books(l), want)
 	}
 	// A d of zero or less closes nothing.
 	for _, d := range []time.Duration{0, -1, math.MinInt64} {
@@ -63,42 +63,42 @@ func testDeferUnknownKey(p *probe) {
 	}
 }
 
-// Slots already granted stay, and debt and deferral go side by side: the later
+// Slots already granted stay, and debt and hold go side by side: the later
 // of the two counts.
-func testDeferUnderDebt(p *probe) {
+func testHoldUnderDebt(p *probe) {
 	l := limit("k", every(time.Hour, 1))
 	first := p.takes(l)
 	p.at("booked slot", p.books(l), first.Add(time.Hour))
 	p.closes("k", time.Minute)
-	p.at("slot of a key in debt for longer than it is deferred", p.refused(l).Slot, first.Add(2*time.Hour))
+	p.at("slot of a key in debt for longer than it is held", p.refused(l).Slot, first.Add(2*time.Hour))
 	from, to := p.closes("k", 5*time.Hour)
 	p.opens(l, from, to)
 	slot := p.books(l)
 	if slot.Before(from) || slot.After(to) {
-		p.Errorf("slot of a deferred key = %v, want from %v to %v", slot, from, to)
+		p.Errorf("slot of a held key = %v, want from %v to %v", slot, from, to)
 	}
 	p.at("the slot after it", p.books(l), slot.Add(time.Hour))
 }
 
-// A deferral beyond Unlimited counts as Unlimited, and does not overflow.
-func testDeferFarAhead(p *probe) {
+// A hold beyond Unlimited counts as Unlimited, and does not overflow.
+func testHoldFarAhead(p *probe) {
 	l := limit("k", every(time.Hour, 1))
 	p.closes("k", math.MaxInt64)
 	d := p.refused(l)
 	if ahead := time.Until(d.Slot); (ahead - backend.Unlimited).Abs() > time.Minute {
-		p.Errorf("a key deferred for ever opens in %v, want %v", ahead, backend.Unlimited)
+		p.Errorf("a key held for ever opens in %v, want %v", ahead, backend.Unlimited)
 	}
 	p.takes(limit("other", every(time.Hour, 1)))
 }
 
-// Clear forgets debt and deferrals, of all keys.
+// Clear forgets debt and holds, of all keys.
 func testClear(p *probe) {
-	keys := []string{"", "a", "b", "*", "deferred"}
+	keys := []string{"", "a", "b", "*", "held"}
 	for _, key := range keys[:4] {
 		p.books(limit(key, every(time.Hour, 1)))
 		p.books(limit(key, every(time.Hour, 1)))
 	}
-	p.closes("deferred", time.Hour)
+	p.closes("held", time.Hour)
 	p.closes("a", time.Hour)
 	for range 2 {
 		if err := p.b.Clear(p.Context()); err != nil {
