@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -285,8 +286,9 @@ func waitingIsFree(t *testing.T, b backend.Backend, jobs int) {
 func TestGuarantee3CostsInBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, inMemory(), config{}, nil)
-		bytes := limit("bytes", gcra.FreqLimitParams{Limit: 1e9, Period: time.Second, Burst: 4e9})
-		bytes.Cost = 3e9
+		const giga = 1_000_000_000 >> (2 * (64/bits.UintSize - 1)) // a fourth of that where an int has 32 bits
+		bytes := limit("bytes", gcra.FreqLimitParams{Limit: giga, Period: time.Second, Burst: 4 * giga})
+		bytes.Cost = 3 * giga
 		for range 2 {
 			s.submit("key", "job", bytes)
 		}

@@ -255,7 +255,7 @@ func TestRetryDelay(t *testing.T) {
 	}{
 		{dispatcher.Retry{}, 1, 500 * time.Millisecond, 1500 * time.Millisecond},
 		{dispatcher.Retry{Jitter: -1}, 3, 4 * time.Second, 4 * time.Second},
-		{dispatcher.Retry{Jitter: -1}, 1 << 40, time.Minute, time.Minute},
+		{dispatcher.Retry{Jitter: -1}, 1 << 30, time.Minute, time.Minute},
 		{dispatcher.Retry{Jitter: -1, Initial: time.Hour}, 5, time.Hour, time.Hour},
 		{dispatcher.Retry{Jitter: -1, Initial: time.Millisecond, Max: time.Second, Multiplier: 10}, 3, 100 * time.Millisecond, 100 * time.Millisecond},
 		{dispatcher.Retry{Jitter: -1, Max: 100 * time.Millisecond}, 1, 100 * time.Millisecond, 100 * time.Millisecond},

@@ -27,7 +27,8 @@ func TestValidateAccepts(t *testing.T) {
 		{Limit: 1_000_000_000, Period: time.Second},   // trap 2: one per nanosecond
 		{Limit: 1, Period: gcra.MaxSpan},              // the longest interval
 		{Limit: 100, Period: gcra.MaxSpan, Burst: 50}, // a long one with a burst
-		{Limit: 1, Period: 1, Burst: int(gcra.MaxSpan)},
+		{Limit: 1, Period: 10 * time.Second, Burst: 315_360_000},
+		{Limit: 1, Period: 1, Burst: int(min(math.MaxInt, int64(gcra.MaxSpan)))},
 		{Limit: math.MaxInt, Period: math.MaxInt64},
 	} {
 		if err := p.Validate(); err != nil {
@@ -57,7 +58,8 @@ func TestValidateRefuses(t *testing.T) {
 		{gcra.FreqLimitParams{Limit: 1, Period: time.Second, Burst: -1}, "Burst", -1, "0 which means 1"},
 		{gcra.FreqLimitParams{Limit: 1, Period: time.Second, Burst: math.MinInt}, "Burst", math.MinInt, "0 which means 1"},
 		// Trap 2: what would overflow.
-		{gcra.FreqLimitParams{Limit: 1, Period: time.Second, Burst: math.MaxInt}, "Burst", math.MaxInt, "at most 3153600000"},
+		{gcra.FreqLimitParams{Limit: 1, Period: 10 * time.Second, Burst: 315_360_001}, "Burst", 315_360_001, "at most 315360000,"},
+		{gcra.FreqLimitParams{Limit: 1, Period: 10 * time.Second, Burst: math.MaxInt}, "Burst", math.MaxInt, "at most 315360000,"},
 		{gcra.FreqLimitParams{Limit: 1, Period: gcra.MaxSpan, Burst: 2}, "Burst", 2, "at most 1,"},
 		{gcra.FreqLimitParams{Limit: 1, Period: gcra.MaxSpan + 1}, "Period", gcra.MaxSpan + 1, "times Limit"},
 		{gcra.FreqLimitParams{Limit: 2, Period: math.MaxInt64}, "Period", time.Duration(math.MaxInt64), "times Limit"},
@@ -137,7 +139,8 @@ func TestIntervalAndTau(t *testing.T) {
 		{gcra.FreqLimitParams{Limit: 1_000_000, Period: time.Second, Burst: 11}, time.Microsecond, 10 * time.Microsecond},
 		{gcra.FreqLimitParams{Limit: 999_999_999, Period: time.Second}, 2, 0},
 		{gcra.FreqLimitParams{Limit: 1_000_000_000, Period: time.Second, Burst: 3}, 1, 2},
-		{gcra.FreqLimitParams{Limit: math.MaxInt, Period: math.MaxInt64}, 1, 0},
+		{gcra.FreqLimitParams{Limit: math.MaxInt, Period: math.MaxInt}, 1, 0},
+		{gcra.FreqLimitParams{Limit: math.MaxInt32, Period: math.MaxInt64}, 1<<32 + 3, 0},
 		{gcra.FreqLimitParams{Limit: 2, Period: math.MaxInt64}, math.MaxInt64/2 + 1, 0},
 		{gcra.FreqLimitParams{Limit: 0, Period: time.Second}, 0, 0}, // not valid, but no panic
 	} {

@@ -19,7 +19,6 @@ func unasked(t *testing.T) *redis.Client {
 // Trap 2: what microseconds can't hold is an error before anything is sent, on
 // either side of each bound.
 func TestCheckParams(t *testing.T) {
-	const century = int(backend.Unlimited / time.Microsecond)
 	b := newBackend(t, unasked(t), Config{Prefix: "p:"})
 	for _, c := range []struct {
 		params gcra.FreqLimitParams
@@ -33,19 +32,19 @@ func TestCheckParams(t *testing.T) {
 		{gcra.FreqLimitParams{Limit: 2, Period: 2000}, ""},
 		{gcra.FreqLimitParams{Limit: 1, Period: 999}, "Limit"},
 		{gcra.FreqLimitParams{Limit: 1, Period: 1}, "Limit"},
-		{gcra.FreqLimitParams{Limit: 1000, Period: time.Second, Burst: century / 1000}, ""},
-		{gcra.FreqLimitParams{Limit: 1000, Period: time.Second, Burst: century/1000 + 1}, "Burst"},
-		{gcra.FreqLimitParams{Limit: 1, Period: time.Microsecond, Burst: century}, ""},
-		{gcra.FreqLimitParams{Limit: 1, Period: time.Microsecond, Burst: century + 1}, "Burst"},
-		// 1.5 us are 2 here: a burst that takes 100 years of the one is too much.
-		{gcra.FreqLimitParams{Limit: 2, Period: 3000, Burst: century / 2}, ""},
-		{gcra.FreqLimitParams{Limit: 2, Period: 3000, Burst: century/2 + 1}, "Burst"},
-		{gcra.FreqLimitParams{Limit: 2, Period: 3000, Burst: century / 3 * 2}, "Burst"},
+		{every(time.Microsecond, int(min(math.MaxInt, int64(backend.Unlimited/time.Microsecond)))), ""},
+		{every(10*time.Second, 315_360_000), ""},
+		{every(10*time.Second, 315_360_001), "Burst"},
+		// An interval of 10,000,000.5 us is one of 10,000,001 us here: a burst that
+		// takes 100 years of the one is too much.
+		{gcra.FreqLimitParams{Limit: 2, Period: 20*time.Second + time.Microsecond, Burst: 315_359_968}, ""},
+		{gcra.FreqLimitParams{Limit: 2, Period: 20*time.Second + time.Microsecond, Burst: 315_359_969}, "Burst"},
+		{gcra.FreqLimitParams{Limit: 2, Period: 20*time.Second + time.Microsecond, Burst: 315_359_984}, "Burst"},
 		{every(backend.Unlimited, 1), ""},
 		{every(backend.Unlimited, 2), "Burst"},
-		{gcra.FreqLimitParams{Limit: 1, Period: time.Second, Burst: math.MaxInt}, "Burst"},
+		{every(10*time.Second, math.MaxInt), "Burst"},
 		{gcra.FreqLimitParams{Limit: 0, Period: time.Second}, "Limit"},
-		{gcra.FreqLimitParams{Limit: math.MaxInt, Period: math.MaxInt64}, "Limit"},
+		{gcra.FreqLimitParams{Limit: math.MaxInt, Period: math.MaxInt}, "Limit"},
 	} {
 		limits := []backend.Limit{limit("good", every(time.Second, 1)), limit("k", c.params)}
 		err := b.Check(limits)

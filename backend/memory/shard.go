@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"runtime"
 	"sync"
+	"unsafe"
 )
 
 // The keys are in parts, each with a lock of its own: perProc for each thread
@@ -16,15 +17,19 @@ const (
 	mostShards = 64
 )
 
-// shard is a part of the keys.
+// shard is a part of the keys. No two share a cache line, nor a pair of lines.
 type shard struct {
+	keyset
+	_ [128 - unsafe.Sizeof(keyset{})%128]byte
+}
+
+// keyset is what a shard holds.
+type keyset struct {
 	mu     sync.Mutex // guards what follows
 	keys   map[string]*entry
 	latest int64 // no decision to come is of an earlier instant
 	added  int   // keys added since keys were dropped last
 	peak   int   // the most keys that this map has held
-
-	_ [88]byte // no two shards share a cache line, nor a pair of lines
 }
 
 // makeShards makes empty shards, a power of two.

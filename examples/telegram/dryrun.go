@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -70,7 +71,7 @@ func drawCurve(w io.Writer, f dispatcher.Forecast) {
 
 // sentAfter is how many messages will have been sent after a time.
 func sentAfter(f dispatcher.Forecast, after time.Duration) int {
-	i, exact := slices.BinarySearchFunc(f.Curve, after, func(p dispatcher.Point, t time.Duration) int { return int(p.After - t) })
+	i, exact := slices.BinarySearchFunc(f.Curve, after, func(p dispatcher.Point, t time.Duration) int { return cmp.Compare(p.After, t) })
 	for exact && i+1 < len(f.Curve) && f.Curve[i+1].After == after {
 		i++
 	}
