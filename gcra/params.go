@@ -3,6 +3,7 @@ package gcra
 import (
 	"errors"
 	"fmt"
+	"sort"
 	"time"
 )
 
@@ -118,22 +119,30 @@ func (p FreqLimitParams) Tau() time.Duration {
 	return time.Duration(p.burst()-1) * p.Interval()
 }
 
-// Strict returns params with the same Burst (0 becomes 1) and Period under which no half-open
-// window of Period, wherever it begins, ever holds more than Limit events. Use
-// it for a server that counts events in a sliding window.
+// Strict returns params with the same Period and, where possible, the same Burst
+// (0 becomes 1) under which no half-open window of Period, wherever it begins, ever
+// holds more than Limit events. Use it for a server that counts events in a sliding
+// window.
 //
 // Plain GCRA lets a full burst and the steady rate through: 20 per minute with
 // Burst 20 admits 20 events at once and one more every 3 s, 39 in the first
 // minute. Strict pays for the burst with the rate, Limit - Burst + 1 per
 // Period: for 20 per minute it leaves 20 per minute at Burst 1, 16 at Burst 5,
-// 11 at Burst 10 and 1 at Burst 20. A Burst above Limit is cut to Limit. A
-// Limit below 1 stays as it is, for [FreqLimitParams.Validate] to refuse.
+// 11 at Burst 10 and 1 at Burst 20.
+//
+// A Burst above Limit is cut to Limit, and further where the lower rate would make
+// Burst intervals longer than [MaxSpan]. So Strict of valid params is valid. Params that
+// are not valid stay as they are, for [FreqLimitParams.Validate] to refuse.
 func (p FreqLimitParams) Strict() FreqLimitParams {
-	if p.Limit < 1 {
+	if p.Validate() != nil {
 		return p
 	}
-	burst := min(p.burst(), p.Limit)
-	return FreqLimitParams{Limit: p.Limit - burst + 1, Period: p.Period, Burst: burst}
+	of := func(burst int) FreqLimitParams {
+		return FreqLimitParams{Limit: p.Limit - burst + 1, Period: p.Period, Burst: burst}
+	}
+	// The larger the burst, the longer the intervals: all bursts from too large on are.
+	tooLarge := sort.Search(min(p.burst(), p.Limit), func(i int) bool { return of(i+1).Validate() != nil }) + 1
+	return of(tooLarge - 1)
 }
 
 // String describes the limit, as in "30/1s burst 5".

@@ -181,6 +181,12 @@ func TestStrict(t *testing.T) {
 		{perMinute(1, 1), perMinute(1, 1)},
 		{perMinute(0, 0), perMinute(0, 0)}, // still not valid
 		{perMinute(-3, -3), perMinute(-3, -3)},
+		{perMinute(5, -3), perMinute(5, -3)},
+		// Burst intervals of 1 in 50 years would take 5,000 years.
+		{
+			gcra.FreqLimitParams{Limit: 100, Period: 50 * 365 * day, Burst: 100},
+			gcra.FreqLimitParams{Limit: 34, Period: 50 * 365 * day, Burst: 67},
+		},
 	} {
 		if got := c.params.Strict(); got != c.want {
 			t.Errorf("%+v.Strict() = %+v, want %+v", c.params, got, c.want)
@@ -235,6 +241,39 @@ func TestStrictNeverExceedsLimit(t *testing.T) {
 		}
 		if got := mostIn(slots, int64(p.Period)); got > p.Limit {
 			t.Fatalf("most events of %v.Strict() in a window of Period = %d, want at most %d", p, got, p.Limit)
+		}
+	})
+}
+
+// Strict of valid params is valid, however long their intervals are, keeps the promise
+// about windows, and gives up no more of Burst than it must.
+func TestStrictIsValid(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		interval := rapid.Int64Range(1, 1000).Draw(t, "interval")
+		if rapid.Bool().Draw(t, "long") {
+			interval = int64(gcra.MaxSpan) / interval
+		}
+		limit := rapid.Int64Range(1, min(1000, math.MaxInt64/interval)).Draw(t, "limit")
+		burst := rapid.Int64Range(0, min(2*limit, int64(gcra.MaxSpan)/interval)).Draw(t, "burst")
+		p := gcra.FreqLimitParams{
+			Limit:  int(limit),
+			Period: time.Duration(limit*interval - rapid.Int64Range(0, interval-1).Draw(t, "less")/limit),
+			Burst:  int(burst),
+		}
+		if err := p.Validate(); err != nil {
+			t.Fatalf("%v.Validate() = %v, want nil", p, err)
+		}
+		strict := p.Strict()
+		if err := strict.Validate(); err != nil {
+			t.Fatalf("%v.Strict().Validate() = %v, want nil", p, err)
+		}
+		inWindow := strict.Burst - 1 + int((p.Period-1)/strict.Interval()) + 1
+		if inWindow > p.Limit {
+			t.Fatalf("%v.Strict() = %v allows %d events in a window of Period, want at most Limit", p, strict, inWindow)
+		}
+		more := gcra.FreqLimitParams{Limit: strict.Limit - 1, Period: p.Period, Burst: strict.Burst + 1}
+		if strict.Burst < min(p.Burst, p.Limit) && more.Validate() == nil {
+			t.Fatalf("%v.Strict() = %v, want a Burst of %d, which is valid", p, strict, more.Burst)
 		}
 	})
 }
