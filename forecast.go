@@ -17,7 +17,7 @@ import (
 type Forecast struct {
 	Jobs    int // that will start
 	Expired int // that will not, by their deadlines
-	Stuck   int // that will not because they are paused
+	Stuck   int // that will not, or not within 100 years: they are paused or very slow
 
 	// Last is how long it takes until the last one has started, from now on.
 	Last time.Duration
@@ -118,7 +118,7 @@ func Plan[T any](cfg Config[T], jobs iter.Seq[Job[T]], takes time.Duration) (For
 		return true
 	})
 	f := c.forecast()
-	f.Expired = expired
+	f.Expired, f.Stuck = expired, n-f.Jobs-expired
 	return f, nil
 }
 
@@ -196,7 +196,8 @@ type Estimate struct {
 }
 
 // ErrNoStart is returned by [Handle.Estimate] for a job that will not start, as far as
-// is known: it has ended, is paused, or its deadline comes first.
+// is known: it has ended, is paused, its deadline comes first, or the start is over 100
+// years away.
 var ErrNoStart = errors.New("dispatcher: no start is to be expected")
 
 // Estimate says when the job will start, if jobs take no time: see

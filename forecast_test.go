@@ -302,3 +302,56 @@ func TestForecastOfManyWorkers(t *testing.T) {
 		s.drain()
 	})
 }
+
+// What would start later than 100 years from now does not finish, as far as a forecast
+// goes: time in nanoseconds ends after 292.
+func TestForecastEndsAfter100Years(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, c := range []struct {
+		name        string
+		params      gcra.FreqLimitParams
+		takes       time.Duration
+		jobs, stuck int
+		last        time.Duration
+	}{
+		{"limited", every(year), 0, 101, 899, 100 * year},
+		{"as slow as a limit can be", every(100 * year), 0, 2, 998, 100 * year},
+		{"long bursts", gcra.FreqLimitParams{Limit: 10, Period: 100 * year, Burst: 10}, 0, 20, 980, 100 * year},
+		{"slow jobs", gcra.FreqLimitParams{}, 30 * year, 4, 996, 90 * year},
+		{"jobs that never end", gcra.FreqLimitParams{}, math.MaxInt64, 2, 998, 100 * year},
+	} {
+		cfg := config{Workers: 1, Params: c.params}
+		f, err := dispatcher.Plan(cfg, func(yield func(job) bool) {
+			for range 1000 {
+				if !yield(job{Key: "a"}) {
+					return
+				}
+			}
+		}, c.takes)
+		if err != nil || f.Jobs != c.jobs || f.Stuck != c.stuck || f.Last != c.last {
+			t.Errorf("%s: Plan() = %d jobs, %d stuck, the last after %v, %v, want %d, %d, %v",
+				c.name, f.Jobs, f.Stuck, f.Last, err, c.jobs, c.stuck, c.last)
+		}
+		for i, p := range f.Curve {
+			if p.After < 0 || p.After > 100*year || i > 0 && p.After < f.Curve[i-1].After {
+				t.Errorf("%s: the curve goes through %v", c.name, p)
+			}
+		}
+	}
+}
+
+// The date of a job counts as well: an estimate of it has no start to name.
+func TestForecastOfDatesFarAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{}, nil)
+		h := s.track(job{Key: "a", Options: &options{NotBefore: s.begin.AddDate(150, 0, 0)}})
+		if f, err := s.Forecast(t.Context(), 0); err != nil || f.Jobs != 0 || f.Stuck != 1 {
+			t.Errorf("Forecast() = %+v, %v, want the one job stuck", f, err)
+		}
+		if e, err := h.Estimate(t.Context()); !errors.Is(err, dispatcher.ErrNoStart) {
+			t.Errorf("Estimate() = %v, %v, want ErrNoStart", e, err)
+		}
+		h.Cancel()
+		s.drain()
+	})
+}

@@ -1,5 +1,7 @@
 package schedule
 
+import "github.com/freqlimit/dispatcher/gcra"
+
 // Expected is a start that is to be expected.
 type Expected struct {
 	Job  *Job // in the forecast: Key and Priority are those of the real one
@@ -13,8 +15,9 @@ type Expected struct {
 
 // Forecast plays an image to its end, if each job runs for takes nanoseconds and
 // nothing else happens, and calls each for every start, in their order, until it
-// returns false. It returns how many jobs expire, and whether all end: what is paused
-// does not. It is slow, and touches nothing of the scheduler that the image is of.
+// returns false. It returns how many jobs expire, and whether all end: jobs that are
+// paused don't, and neither do those that would start over 100 years from now. It is
+// slow, and touches nothing of the scheduler that the image is of.
 func (im *Image) Forecast(takes int64, each func(Expected) bool) (expired int, all bool) {
 	s, running, _ := im.scheduler(nil)
 	return s.play(im.now, running, takes, each)
@@ -44,7 +47,8 @@ func (s *Scheduler) Play(now, takes int64, each func(Expected) bool) (expired in
 // play takes the place of the caller, the clock and a backend that grants all it is
 // asked for. Some jobs run at first; running is in the order of slots, and so of ends.
 func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expected) bool) (expired int, all bool) {
-	first := 0 // of running
+	end := now + int64(gcra.MaxSpan) // beyond, instants overflow
+	first := 0                       // of running
 	var taken Expected
 	s.taking = func(l *lane, slot int64) { taken = s.expect(l, slot) }
 	for {
@@ -78,7 +82,7 @@ func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expec
 				at, ok = over, true
 			}
 		}
-		if !ok {
+		if !ok || at > end {
 			return expired, s.jobs == 0
 		}
 		now = max(now, at)
