@@ -173,7 +173,7 @@ func (l *loop[T]) refused(now int64, key string, r refusal) {
 	l.paceAt = min(l.paceAt, p.at)
 	if p.share != was.share {
 		l.repace(now, key, p)
-		l.cfg.Logger.Warn("dispatcher: slowed down a limit", slog.String("key", key), slog.Float64("share", p.share))
+		l.logSoon(slog.LevelWarn, "dispatcher: slowed down a limit", slog.String("key", key), slog.Float64("share", p.share))
 	}
 }
 
@@ -188,7 +188,7 @@ func (l *loop[T]) creep(now int64) {
 		case p.creep(now, l.cfg.Adapt):
 			l.repace(now, key, p)
 			if p.share == 1 {
-				l.cfg.Logger.Info("dispatcher: a limit is back at its pace", slog.String("key", key))
+				l.logSoon(slog.LevelInfo, "dispatcher: a limit is back at its pace", slog.String("key", key))
 			}
 		case p.share == 1 && now >= p.at:
 			delete(l.paces, key)

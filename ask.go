@@ -190,16 +190,17 @@ func (a *asker[T]) note(err error) {
 			return
 		}
 		l.away.Store(&Away{Since: time.Now(), Err: err})
-		l.cfg.Logger.Warn("dispatcher: the backend fails, jobs wait", slog.Any("error", err))
+		l.logSoon(slog.LevelWarn, "dispatcher: the backend fails, jobs wait", slog.Any("error", err))
 	case a.failures == 0:
 		return
 	default:
 		l.away.Store(nil)
-		l.cfg.Logger.Info("dispatcher: the backend is back", slog.Int("failures", a.failures))
+		l.logSoon(slog.LevelInfo, "dispatcher: the backend is back", slog.Int("failures", a.failures))
 		a.failures = 0
 	}
 	if e := &l.cfg.Events; err != nil && e.BackendDown != nil || err == nil && e.BackendUp != nil {
-		l.apart(func() { l.tellBackend(context.WithoutCancel(l.ctx), err) })
+		ctx := context.WithoutCancel(l.ctx)
+		l.reports.add(func() { l.tellBackend(ctx, err) })
 	}
 }
 
@@ -210,5 +211,5 @@ func (a *asker[T]) noteSome(now int64, err error) {
 		return
 	}
 	a.someAt = now
-	a.loop.cfg.Logger.Warn("dispatcher: a part of the backend fails, jobs wait for it", slog.Any("error", err))
+	a.loop.logSoon(slog.LevelWarn, "dispatcher: a part of the backend fails, jobs wait for it", slog.Any("error", err))
 }

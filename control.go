@@ -120,9 +120,9 @@ func (d *Dispatcher[T]) SetWorkers(n int) error {
 // submission. Each has ended then as [Dropped] with [ErrDropped]. Jobs that run, or
 // whose slots are being taken, go on.
 //
-// It waits for the goroutine that schedules, so it must not be called by one of the
-// Events, and, before Run, for that. The error is that of ctx, in which case the jobs are dropped
-// all the same, or ErrClosed once Run stops.
+// It waits for the goroutine that schedules and, before Run, for that. The error is
+// that of ctx, in which case the jobs are dropped all the same, or ErrClosed once Run
+// stops.
 func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]], error) {
 	jobs, err := ask(ctx, d, func(l *loop[T], now int64) []Job[T] {
 		var jobs []Job[T]
@@ -141,9 +141,10 @@ func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]],
 	return slices.Values(jobs), nil
 }
 
-// WaitIdle waits until no job waits or runs, and returns nil then, or if Run has
-// returned. Else the error is that of ctx. More may be submitted meanwhile, by handlers
-// too. It waits for Run, if that has not been called.
+// WaitIdle waits until no job waits or runs and Events.Done has returned for each that
+// has ended. It returns nil then, or if Run has returned. Else the error is that of ctx.
+// More may be submitted meanwhile, by handlers too. It waits for Run, if that has not
+// been called.
 func (d *Dispatcher[T]) WaitIdle(ctx context.Context) error {
 	idle := make(chan struct{})
 	d.command(func(l *loop[T], _ int64) { l.idlers = append(l.idlers, idle) })

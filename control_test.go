@@ -86,6 +86,7 @@ func TestDrop(t *testing.T) {
 		if want := []string{"m0", "m1", "m2", "m3", "dated"}; !slices.Equal(got, want) {
 			t.Errorf("dropped %q, want %q", got, want)
 		}
+		synctest.Wait() // until they are reported
 		for _, payload := range []string{"m2", "dated"} {
 			if r := s.outcomeOf(payload); r.Outcome != dispatcher.Dropped || !errors.Is(r.Err, dispatcher.ErrDropped) {
 				t.Errorf("outcome of %q: %v, %v, want dropped", payload, r.Outcome, r.Err)

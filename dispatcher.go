@@ -51,6 +51,7 @@ type Dispatcher[T any] struct {
 	counts   counts
 	desk     desk[T]
 	lateness lateness
+	reports  reporter
 	away     atomic.Pointer[Away] // nil while the backend answers
 }
 
@@ -248,8 +249,8 @@ func (d *Dispatcher[T]) holdKey(ctx context.Context, key string, delay time.Dura
 // end, and Run waits for the handlers to return. It does not give up on one that
 // never does: bound that with Shutdown. The jobs that have not started are
 // dropped, each with its outcome reported. Then Run returns the cause of the end
-// of ctx, [context.Cause]. After a Shutdown it returns nil. Either way no
-// goroutine is left.
+// of ctx, [context.Cause]. After a Shutdown it returns nil. Either way all
+// outcomes have been reported and no goroutine is left.
 func (d *Dispatcher[T]) Run(ctx context.Context) error {
 	d.mu.Lock()
 	ran := d.ran
@@ -260,6 +261,7 @@ func (d *Dispatcher[T]) Run(ctx context.Context) error {
 	}
 	defer d.finish()
 	group, ctx := errgroup.WithContext(ctx)
+	d.reports.group, d.reports.idle = group, d.signal
 	group.Go(func() error { return newLoop(ctx, d, group).run() })
 	return group.Wait()
 }
@@ -267,6 +269,7 @@ func (d *Dispatcher[T]) Run(ctx context.Context) error {
 // finish is called when Run returns.
 func (d *Dispatcher[T]) finish() {
 	d.desk.clear()
+	d.reports.group = nil // knows the context of Run
 	d.mu.Lock()
 	d.over, d.inbox, d.plain = true, inbox[T]{}, intake[T]{}
 	d.mu.Unlock()

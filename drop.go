@@ -42,7 +42,7 @@ func (l *loop[T]) stop() error {
 		for _, b := range in.answered {
 			l.asker.discard(b)
 		}
-		if l.busy == 0 && l.asker.flying == 0 {
+		if l.busy == 0 && l.asker.flying == 0 && l.reports.isIdle() {
 			return context.Cause(l.ctx)
 		}
 		<-l.wake
@@ -83,31 +83,12 @@ func (l *loop[T]) jobBefore(s *submission[T]) Job[T] {
 func (l *loop[T]) drop(e *entry[T], j Job[T], o Outcome, why error) {
 	e.at(stageNew)
 	l.leave(1)
-	l.report(e, &Result[T]{Job: j, Outcome: o, Err: why})
+	r := &Result[T]{Job: j, Outcome: o, Err: why}
+	l.resolve(e, r)
+	l.reportSoon(e, r)
 	if e.extra != nil {
 		// The scheduler or a handle may hold on to it for a while.
 		var none T
 		e.payload = none
 	}
-}
-
-// report ends a job that no worker has.
-func (l *loop[T]) report(e *entry[T], r *Result[T]) {
-	if l.cfg.Events.Done == nil {
-		l.end(e, r)
-		return
-	}
-	l.apart(func() { l.end(e, r) })
-}
-
-// apart calls f, which calls back the user, in a goroutine of its own and waits
-// for it: it may end its goroutine with runtime.Goexit, and this one must go on.
-func (l *loop[T]) apart(f func()) {
-	ended := make(chan struct{})
-	l.group.Go(func() error {
-		defer close(ended)
-		f()
-		return nil
-	})
-	<-ended
 }

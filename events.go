@@ -11,8 +11,13 @@ import (
 // [JoinEvents] makes one of several; the packages dispatcherotel and dispatcherprom have ready
 // ones.
 //
-// The functions must be quick and safe for concurrent use. They may submit. A panic is logged
-// and changes nothing.
+// The functions must be safe for concurrent use. Those that are about a job that runs or ran are
+// called by its worker, which does nothing else meanwhile. The others, about jobs that were
+// dropped, canceled, expired or rejected before they ran and about the backend, are called one
+// after another by a goroutine of their own. So a slow function delays other reports and keeps a
+// worker busy, but delays no start for which a worker is free. Run returns when all calls have.
+//
+// A panic is logged and changes nothing.
 type Events[T any] struct {
 	// Started is called by the worker before each call of the handler, with the
 	// handler's context.
@@ -23,8 +28,9 @@ type Events[T any] struct {
 	// values of the one that was passed to Submit.
 	Retried func(ctx context.Context, job Job[T], err error, delay time.Duration)
 
-	// Done is called once for each accepted job, when its outcome is known. The context
-	// carries the values of the one that was passed to Submit, and does not end.
+	// Done is called once for each accepted job, when its outcome is known and its [Handle], if
+	// it has one, has the result. The context carries the values of the one that was passed to
+	// Submit, and does not end.
 	Done func(ctx context.Context, result Result[T])
 
 	// BackendDown is called when the backend begins to fail. Jobs that have limits wait

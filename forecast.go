@@ -41,8 +41,7 @@ type Point struct {
 // it is a guess. A job without limits that runs is taken to have just begun.
 //
 // It waits for Run, if that has not been called. The error is that of ctx, or
-// [ErrClosed] once Run stops. It must not be called by one of the Events: it
-// would wait for ever.
+// [ErrClosed] once Run stops.
 func (d *Dispatcher[T]) Forecast(ctx context.Context, takes time.Duration) (Forecast, error) {
 	return d.forecast(ctx, takes, func(schedule.Expected) bool { return true })
 }

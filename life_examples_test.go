@@ -197,7 +197,7 @@ func ExampleDispatcher_Drop() {
 	if err := d.Shutdown(ctx); err != nil {
 		log.Fatal(err)
 	}
-	// Output:
+	// Unordered output:
 	// a: dropped: dispatcher: dropped
 	// b: dropped: dispatcher: dropped
 	// got back a

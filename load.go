@@ -32,8 +32,7 @@ func (l Load) Waiting() int {
 // person or a scrape and not for every job; [Dispatcher.Stats] costs next to nothing.
 //
 // It waits for Run, if that has not been called. The error is that of ctx, or
-// [ErrClosed] once Run stops. It must not be called by one of the Events: it
-// would wait for ever.
+// [ErrClosed] once Run stops.
 func (d *Dispatcher[T]) Load(ctx context.Context) (Load, error) {
 	load, err := ask(ctx, d, func(l *loop[T], now int64) Load {
 		load := Load{Ready: len(l.coming)}

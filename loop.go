@@ -75,12 +75,16 @@ func (l *loop[T]) run() error {
 			continue
 		}
 		if l.idle() {
-			l.tellIdle()
-			if closed {
-				close(l.deaf)
-				return nil
+			if l.reports.isIdle() {
+				l.tellIdle()
+				if closed {
+					close(l.deaf)
+					return nil
+				}
 			}
-			l.openExpress()
+			if len(l.idlers) == 0 { // plain jobs end without a word to the loop
+				l.openExpress()
+			}
 		}
 		l.wait(wakeUp)
 	}

@@ -24,6 +24,6 @@ func (d *Dispatcher[T]) giveBack(ctx context.Context, limits []backend.Limit, st
 		return
 	}
 	if err := r.Release(ctx, limits, stamp); err != nil {
-		d.cfg.Logger.Warn("dispatcher: the backend did not take a slot back", slog.Any("error", err))
+		d.logSoon(slog.LevelWarn, "dispatcher: the backend did not take a slot back", slog.Any("error", err))
 	}
 }

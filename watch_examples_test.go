@@ -61,7 +61,7 @@ func ExampleDispatcher_Busiest() {
 	}
 	d.Resume()
 	_ = d.Shutdown(context.Background())
-	// Output:
+	// Unordered output:
 	// chat 7: 3 jobs
 	// chat 1: 1 jobs
 	// chat 7: dropped: dispatcher: dropped

@@ -41,7 +41,9 @@ func (d *Dispatcher[T]) unstarted(ctx context.Context, s start[T], h *hand[T], o
 		h.done.fate = fateWithdrawn
 	}
 	d.rest(h)
-	d.end(s.entry, &Result[T]{Job: d.lastOf(s.entry), Outcome: o, Err: why})
+	r := &Result[T]{Job: d.lastOf(s.entry), Outcome: o, Err: why}
+	d.resolve(s.entry, r)
+	d.reportSoon(s.entry, r)
 }
 
 // do runs one job and reports on it, whatever its handler does.
@@ -149,7 +151,8 @@ func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T]
 		r.Started = d.epoch.Add(time.Duration(a.started))
 		r.Ended = d.instant()
 	}
-	d.end(e, r)
+	d.resolve(e, r)
+	d.report(e, r)
 }
 
 // again sends a job back to run again.
@@ -189,7 +192,7 @@ func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAf
 	for _, key := range keys {
 		until, err := d.holdKey(ctx, key, after.Delay)
 		if err != nil {
-			d.cfg.Logger.Warn("dispatcher: the backend did not hold a key",
+			d.logSoon(slog.LevelWarn, "dispatcher: the backend did not hold a key",
 				slog.String("key", key), slog.Any("error", err), slog.Any("cause", after.Err))
 		}
 		d.tellRefused(key, r)
@@ -209,36 +212,11 @@ func (e *entry[T]) stopped(run context.Context) error {
 	return fmt.Errorf("%w: %w", ErrStopped, context.Cause(run))
 }
 
-// end counts, logs and reports the outcome of a job.
-func (d *Dispatcher[T]) end(e *entry[T], r *Result[T]) {
-	if e.extra != nil {
-		if h := d.settle(e, r); h != nil {
-			defer h.finish(r)
-		}
-	}
-	d.counts.of(r.Outcome).Add(1)
-	switch r.Outcome {
-	case Failed:
-		d.cfg.Logger.Warn("dispatcher: job failed",
-			slog.String("key", r.Job.Key), slog.Int("attempt", r.Job.attempt), slog.Any("error", r.Err))
-	case Panicked:
-		stack := []byte(nil)
-		if p, ok := errors.AsType[*PanicError](r.Err); ok {
-			stack = p.Stack
-		}
-		d.cfg.Logger.Error("dispatcher: handler panicked",
-			slog.String("key", r.Job.Key), slog.Int("attempt", r.Job.attempt), slog.Any("error", r.Err), slog.String("stack", string(stack)))
-	}
-	if d.cfg.Events.Done != nil {
-		d.tellDone(e.context(context.Background()), r)
-	}
-}
-
 // logPanic is deferred around a function that the Config gave.
-func (d *Dispatcher[T]) logPanic(name string, attrs ...any) {
+func (d *Dispatcher[T]) logPanic(name string, attrs ...slog.Attr) {
 	if v := recover(); v != nil {
 		p := newPanicError(v)
-		d.cfg.Logger.Error("dispatcher: "+name+" panicked",
+		d.log(slog.LevelError, "dispatcher: "+name+" panicked",
 			append(attrs, slog.Any("error", p), slog.String("stack", string(p.Stack)))...)
 	}
 }
