@@ -19,6 +19,7 @@ type asker[T any] struct {
 	horizon   time.Duration // of the requests
 
 	limits    []backend.Limit // scratch of askNow
+	heldBy    [1]string
 	requests  [1]backend.Request
 	decisions [1]backend.Decision
 
@@ -60,10 +61,11 @@ func (a *asker[T]) ask(now int64, e *entry[T]) {
 	if a.next == nil {
 		a.next = &batch[T]{}
 	}
-	a.next.add(e, a.request(now, e, nil))
+	a.add(now, a.next, e)
 }
 
-// request makes the request for a job, with its limits in the given memory.
+// request makes the request for a job, with its limits in the given memory. It leaves
+// HeldBy to the caller.
 func (a *asker[T]) request(now int64, e *entry[T], limits []backend.Limit) backend.Request {
 	l := a.loop
 	r := backend.Request{
@@ -83,6 +85,10 @@ func (a *asker[T]) request(now int64, e *entry[T], limits []backend.Limit) backe
 func (a *asker[T]) askNow(now int64, e *entry[T]) {
 	a.requests[0] = a.request(now, e, a.limits)
 	a.limits = a.requests[0].Limits
+	if !a.loop.sched.IsLimit(&e.sched) {
+		a.heldBy[0] = e.sched.Key()
+		a.requests[0].HeldBy = a.heldBy[:]
+	}
 	a.decisions[0] = backend.Decision{}
 	err := a.loop.backend.Reserve(a.loop.ctx, a.requests[:], a.decisions[:])
 	a.note(err)
@@ -113,7 +119,7 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 		l.sched.Lost(&e.sched, e.submitted)
 		l.sched.Granted(now, &e.sched, slot)
 		l.accept(e, slot, d.Stamp)
-	case d.Binding < 0 || d.Binding >= len(e.sched.Limits()):
+	case d.Binding >= len(e.sched.Limits()) || d.Binding < 0 && !d.Held:
 		// A refusal that no limit explains would be asked for again at once.
 		l.sched.Failed(now, &e.sched, now+int64(time.Second))
 	default:
@@ -122,7 +128,7 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 			Until:   max(int64(d.Slot.Sub(*l.epoch)), now+int64(a.respite())),
 			Held:    d.Held,
 		}
-		if !d.Turn.IsZero() {
+		if !d.Turn.IsZero() && d.Binding >= 0 {
 			r.Turn = int64(d.Turn.Sub(*l.epoch))
 		}
 		l.sched.Refused(now, &e.sched, r)

@@ -17,12 +17,20 @@ const (
 type batch[T any] struct {
 	entries   []*entry[T]
 	requests  []backend.Request
+	heldBy    []string // what the requests have of it
 	decisions []backend.Decision
 	err       error
 	took      time.Duration
 }
 
-func (b *batch[T]) add(e *entry[T], r backend.Request) {
+// add adds the request for a job to a batch.
+func (a *asker[T]) add(now int64, b *batch[T], e *entry[T]) {
+	r := a.request(now, e, nil)
+	if !a.loop.sched.IsLimit(&e.sched) {
+		n := len(b.heldBy)
+		b.heldBy = append(b.heldBy, e.sched.Key())
+		r.HeldBy = b.heldBy[n : n+1 : n+1]
+	}
 	b.entries = append(b.entries, e)
 	b.requests = append(b.requests, r)
 }
@@ -38,7 +46,7 @@ func (a *asker[T]) flush() {
 	for j := l.sched.Spare(now); j != nil; j = l.sched.Spare(now) {
 		e := entryOf[T](j)
 		e.at(stageAsking)
-		b.add(e, a.request(now, e, nil))
+		a.add(now, b, e)
 	}
 	b.decisions = make([]backend.Decision, len(b.requests))
 	a.next = nil

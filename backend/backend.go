@@ -29,10 +29,11 @@ type Backend interface {
 	// reqs[i] to decisions[i]; decisions must be at least as long as reqs.
 	//
 	// Each request is atomic: its slot is the earliest instant, not before the
-	// backend's now and NotBefore, at which all of its limits are open. If the slot is at
-	// most Horizon ahead of now, every limit is charged at that slot; else none
-	// is. A request with no limits is granted now. Requests see the charges of
-	// those before them; others may come in between.
+	// backend's now and NotBefore, at which all of its limits are open and no key of
+	// HeldBy is held. If the slot is at most Horizon ahead of now, every limit is
+	// charged at that slot; else none is. A request with no limits is granted now,
+	// whatever HeldBy says. Requests see the charges of those before them; others may
+	// come in between.
 	//
 	// A request that can never be granted gets a Decision with Err, and the
 	// rest of the batch is decided. The error that Reserve returns means that
@@ -87,6 +88,11 @@ type Request struct {
 	// Limits are the limits to charge, each key once. Empty: none.
 	Limits []Limit
 
+	// HeldBy are more keys whose holds apply to the request: none of them is
+	// charged, and their debt does not count. A dispatcher names the job's key
+	// here, unless that is the key of one of the limits. Empty: none.
+	HeldBy []string
+
 	// NotBefore is the earliest that the slot may be, for reasons that the
 	// backend does not know. Zero, or a time that has passed: none.
 	NotBefore time.Time
@@ -120,9 +126,9 @@ type Decision struct {
 	// them if several do; -1 if none keeps the slot from being earlier.
 	Binding int
 
-	// Held says that the limit at Binding is closed by a hold, not by
-	// debt. It tells other jobs under it apart: a hold keeps out all, debt
-	// those that cost as much or more.
+	// Held says that the limit at Binding is closed by a hold, not by debt: a hold
+	// keeps out all other jobs under the limit too, debt those that cost as much or
+	// more. With a Binding of -1 it is a key of HeldBy that is held.
 	Held bool
 
 	// Turn is when to ask again after a refusal with InTurn, a horizon before it

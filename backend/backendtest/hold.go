@@ -80,6 +80,52 @@ func testHoldUnderDebt(p *probe) {
 	p.at("the slot after it", p.books(l), slot.Add(time.Hour))
 }
 
+// heldBy asks for a slot at once under some limits, unless a key is held.
+func heldBy(key string, limits ...backend.Limit) backend.Request {
+	return backend.Request{Limits: limits, HeldBy: []string{key}}
+}
+
+// A request waits for the holds of its HeldBy too. None of these keys is charged, and
+// their debt does not count.
+func testHeldBy(p *probe) {
+	l := limit("k", every(time.Hour, 3))
+	p.takes(limit("in debt", every(time.Hour, 1)))
+	from, to := p.closes("held", 2*time.Hour)
+	p.closes("shorter", time.Hour)
+	both := heldBy("shorter", l)
+	both.HeldBy = append(both.HeldBy, "held", "unknown")
+	for i, d := range p.batch(heldBy("held", l), both, heldBy("unknown", l), heldBy("in debt", l), heldBy("k", l), heldBy("k", l)) {
+		switch {
+		case i < 2 && (d.Granted || d.Binding != -1 || !d.Held || d.Slot.Before(from) || d.Slot.After(to)):
+			p.Errorf("decision %d on a request by a held key = %+v, want it refused, -1, until %v to %v", i, d, from, to)
+		case (i == 2 || i == 3 || i == 4) && !d.Granted:
+			p.Errorf("decision %d on a request by a key that is not held = %+v, want it granted", i, d)
+		case i == 5 && (d.Granted || d.Binding != 0 || d.Held):
+			p.Errorf("decision %d on a request by its limit's key, which is in debt = %+v, want it refused, 0", i, d)
+		}
+	}
+	p.hasLeft(limit("unknown", every(time.Hour, 1)), 1)
+	// Who opens last binds.
+	p.closes("k", 3*time.Hour)
+	if d := p.batch(heldBy("held", l))[0]; d.Granted || d.Binding != 0 || !d.Held {
+		p.Errorf("decision on a request by a key held for less long than its limit = %+v, want it refused, 0, held", d)
+	}
+}
+
+// A hold of HeldBy that ends within the horizon puts the slot off, and all of the request's
+// limits are charged at that slot.
+func testHeldByWithinHorizon(p *probe) {
+	l := limit("k", every(time.Hour, 1))
+	from, to := p.closes("held", time.Hour)
+	r := heldBy("held", l)
+	r.Horizon = 2 * time.Hour
+	d := p.batch(r)[0]
+	if !d.Granted || d.Binding != -1 || d.Slot.Before(from) || d.Slot.After(to) {
+		p.Fatalf("decision on a request by a held key = %+v, want it granted from %v to %v", d, from, to)
+	}
+	p.at("the slot after it", p.books(l), d.Slot.Add(time.Hour))
+}
+
 // A hold beyond Unlimited counts as Unlimited, and does not overflow.
 func testHoldFarAhead(p *probe) {
 	l := limit("k", every(time.Hour, 1))

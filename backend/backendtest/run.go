@@ -43,6 +43,8 @@ func Run(t *testing.T, newBackend func(t *testing.T) backend.Backend) {
 		{"HoldUnknownKey", testHoldUnknownKey},
 		{"HoldUnderDebt", testHoldUnderDebt},
 		{"HoldFarAhead", testHoldFarAhead},
+		{"HeldBy", testHeldBy},
+		{"HeldByWithinHorizon", testHeldByWithinHorizon},
 		{"Clear", testClear},
 		{"ParamsRaised", testParamsRaised},
 		{"ParamsLowered", testParamsLowered},

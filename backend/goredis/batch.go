@@ -48,7 +48,7 @@ func newBatch() *batch {
 }
 
 // add puts a request with limits into the batch. keys are those of its limits in
-// Redis, all in the given hash slot.
+// Redis, and then those of HeldBy, all in the given hash slot.
 func (b *batch) add(r *backend.Request, keys []string, slot uint16) {
 	p := b.latest[slot]
 	if p == nil || p.count == partSize {
@@ -64,15 +64,26 @@ func (b *batch) add(r *backend.Request, keys []string, slot uint16) {
 	b.places = append(b.places, place{p, p.count, len(p.requests)})
 	p.count++
 	p.requests = appendRequest(p.requests, r)
-	for i, key := range keys {
-		index, ok := p.indexes[key]
-		if !ok {
-			p.keys = append(p.keys, key)
-			index = int32(len(p.keys))
-			p.indexes[key] = index
-		}
-		p.requests = appendLimit(p.requests, &r.Limits[i], index)
+	for i, key := range keys[:len(r.Limits)] {
+		p.requests = appendLimit(p.requests, &r.Limits[i], p.index(key))
 	}
+	if len(r.HeldBy) > 0 {
+		p.requests = appendHeldBy(p.requests, len(r.HeldBy))
+		for _, key := range keys[len(r.Limits):] {
+			p.requests = appendIndex(p.requests, p.index(key))
+		}
+	}
+}
+
+// index returns the index of a key in p.keys, from 1 on.
+func (p *part) index(key string) int32 {
+	index, ok := p.indexes[key]
+	if !ok {
+		p.keys = append(p.keys, key)
+		index = int32(len(p.keys))
+		p.indexes[key] = index
+	}
+	return index
 }
 
 // indexes are empty maps, for parts.

@@ -190,6 +190,29 @@ func TestUntaggedKeysOnCluster(t *testing.T) {
 	}
 }
 
+// Trap 20: a request may name any key in HeldBy. Those that lie in its own slot are minded.
+func TestHeldByOnCluster(t *testing.T) {
+	b := newBackend(t, clusterClient(t), Config{})
+	l := limit("{bot7}", every(time.Hour, 3))
+	for _, key := range []string{"{bot7}:42", "42"} {
+		if slotOf(b.prefix+key) == slotOf(b.prefix+l.Key) != (key != "42") {
+			t.Fatalf("keys %q and %q are in one slot, or not, other than the test wants", key, l.Key)
+		}
+		if err := b.Hold(t.Context(), key, time.Hour); err != nil {
+			t.Fatalf("Hold(%q) = %v, want nil", key, err)
+		}
+	}
+	ds := decide(t, b,
+		backend.Request{Limits: []backend.Limit{l}, HeldBy: []string{"{bot7}:42", "42"}},
+		backend.Request{Limits: []backend.Limit{l}, HeldBy: []string{"42"}})
+	if d := ds[0]; d.Granted || d.Binding != -1 || !d.Held {
+		t.Errorf("decision on a request by a held key of its slot = %+v, want it refused, -1, held", d)
+	}
+	if d := ds[1]; !d.Granted {
+		t.Errorf("decision on a request by a held key of another slot = %+v, want it granted", d)
+	}
+}
+
 // foreignKey returns a key of a slot that a node does not have.
 func foreignKey(t *testing.T, node *redis.Client, prefix string, want bool) string {
 	t.Helper()

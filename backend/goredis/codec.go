@@ -15,6 +15,7 @@ import (
 // Flags of a request.
 const (
 	flagUnlimited = 1 << iota
+	flagHeldBy    // keys follow the limits
 	flagInTurn
 )
 
@@ -59,6 +60,9 @@ func appendRequest(b []byte, r *backend.Request) []byte {
 	if r.InTurn {
 		flags |= flagInTurn
 	}
+	if len(r.HeldBy) > 0 {
+		flags |= flagHeldBy
+	}
 	before := time.Duration(0)
 	if !r.NotBefore.IsZero() {
 		// Beyond Unlimited, which no horizon reaches, it makes no difference by how
@@ -74,17 +78,27 @@ func appendRequest(b []byte, r *backend.Request) []byte {
 // withdraw changes a request, which b begins with, so that it is refused, takes no
 // turn and rebases nothing.
 func withdraw(b []byte) {
-	b[4] = flagUnlimited
+	b[4] = b[4]&flagHeldBy | flagUnlimited
 	appendNumber(b[:5], -1)
 }
 
 // appendLimit appends a limit whose key is the one with that index, from 1 on.
 func appendLimit(b []byte, l *backend.Limit, key int32) []byte {
 	t := interval(l.Params)
-	b = binary.LittleEndian.AppendUint32(b, uint32(key))
+	b = appendIndex(b, key)
 	b = appendNumber(b, t)
 	b = appendNumber(b, burst(l.Params)*t)
 	return appendNumber(b, int64(l.Units())*t)
+}
+
+// appendHeldBy appends how many keys there are of HeldBy. Of each, its index follows.
+func appendHeldBy(b []byte, keys int) []byte {
+	return binary.LittleEndian.AppendUint32(b, uint32(keys))
+}
+
+// appendIndex appends the index of a key, from 1 on.
+func appendIndex(b []byte, key int32) []byte {
+	return binary.LittleEndian.AppendUint32(b, uint32(key))
 }
 
 // encodeRelease packs the slot to give back and the limits that it was of.

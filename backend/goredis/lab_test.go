@@ -91,9 +91,12 @@ func (l *lab) reserve(t fatalT, reqs ...backend.Request) []backend.Decision {
 	t.Helper()
 	bt := newBatch()
 	for i := range reqs {
-		r, keys := &reqs[i], make([]string, len(reqs[i].Limits))
-		for j := range keys {
-			keys[j] = l.prefix + r.Limits[j].Key
+		r, keys := &reqs[i], make([]string, 0, len(reqs[i].Limits)+len(reqs[i].HeldBy))
+		for j := range r.Limits {
+			keys = append(keys, l.prefix+r.Limits[j].Key)
+		}
+		for _, key := range r.HeldBy {
+			keys = append(keys, l.prefix+key)
 		}
 		from := 0
 		if i > 0 {

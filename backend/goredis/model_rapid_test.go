@@ -71,6 +71,9 @@ func (h *history) requests() []backend.Request {
 			l.Cost = h.span("cost", 0, min(max(p.Burst, 1), 3))
 			r.Limits = append(r.Limits, l)
 		}
+		for range max(h.span("held by", 0, 4)-2, 0) {
+			r.HeldBy = append(r.HeldBy, fmt.Sprint(h.span("holds", 0, historyKeys-1)))
+		}
 		r.Horizon = rapid.SampledFrom(horizons).Draw(h.T, "horizon")
 		r.InTurn = rapid.Bool().Draw(h.T, "in turn")
 		if h.span("not before", 0, 3) == 0 {

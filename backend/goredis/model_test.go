@@ -95,6 +95,15 @@ func (m *model) decide(r *backend.Request, turns map[string]int64) backend.Decis
 			slot, binding, held = opens[i], i, opens[i] == k.closed
 		}
 	}
+	for _, key := range r.HeldBy {
+		k, changed := m.load(key)
+		if changed {
+			m.save(key, k)
+		}
+		if k.closed > slot {
+			slot, binding, held = k.closed, -1, true
+		}
+	}
 	d := backend.Decision{Slot: time.UnixMicro(slot), Stamp: slot, Binding: binding, Held: held}
 	polite := r.InTurn && r.Horizon < backend.Unlimited && binding >= 0
 	if slot-m.now <= horizon && !(polite && m.wastes(r.Limits, opens, slot)) {

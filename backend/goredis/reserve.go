@@ -83,9 +83,7 @@ func (b *Backend) send(reqs []backend.Request, decisions []backend.Decision, n i
 	}
 	for i := range reqs {
 		if decisions[i].Undecided {
-			for j := range reqs[i].Limits {
-				keys = append(keys, b.prefix+reqs[i].Limits[j].Key)
-			}
+			keys = b.appendKeys(keys, &reqs[i])
 		}
 	}
 	b.mu.Lock()
@@ -103,8 +101,9 @@ func (b *Backend) send(reqs []backend.Request, decisions []backend.Decision, n i
 			if b.cluster {
 				slot = slotOf(keys[0])
 			}
-			sent.add(r, keys[:len(r.Limits)], slot)
-			keys = keys[len(r.Limits):]
+			n := len(r.Limits) + len(r.HeldBy)
+			sent.add(r, keys[:n], slot)
+			keys = keys[n:]
 		}
 	}
 	if b.calls < maxCalls {
@@ -112,6 +111,24 @@ func (b *Backend) send(reqs []backend.Request, decisions []backend.Decision, n i
 		go b.run()
 	}
 	return sent, sent.places[start:]
+}
+
+// appendKeys appends the keys in Redis of a request's limits, and then those of HeldBy.
+// On a cluster, those of HeldBy that lie in another slot than the limits can't be looked
+// at in the same step: the first limit's key takes their place, and says nothing new.
+func (b *Backend) appendKeys(keys []string, r *backend.Request) []string {
+	first := len(keys)
+	for i := range r.Limits {
+		keys = append(keys, b.prefix+r.Limits[i].Key)
+	}
+	for _, key := range r.HeldBy {
+		key = b.prefix + key
+		if b.cluster && slotOf(key) != slotOf(keys[first]) {
+			key = keys[first]
+		}
+		keys = append(keys, key)
+	}
+	return keys
 }
 
 // run makes calls until no batch is pending. It is a goroutine of its own, since
@@ -181,6 +198,7 @@ func (b *Backend) leave(sent *batch, places []place, reqs []backend.Request, dec
 		if decisions[i].Undecided {
 			r := reqs[i]
 			r.Limits = append([]backend.Limit(nil), r.Limits...)
+			r.HeldBy = nil // the caller's too, and done with
 			left.requests = append(left.requests, r)
 		}
 	}

@@ -24,7 +24,7 @@ func TestRequestsOfThoseWhoLeftAreWithdrawn(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := func(ctx context.Context, horizon time.Duration, key string) (d [1]backend.Decision, err error) {
-		reqs := []backend.Request{{Limits: []backend.Limit{limit(key, every(time.Hour, 1))}, Horizon: horizon}}
+		reqs := []backend.Request{{Limits: []backend.Limit{limit(key, every(time.Hour, 1))}, HeldBy: []string{"held by"}, Horizon: horizon}}
 		return d, b.Reserve(ctx, reqs, d[:])
 	}
 	if _, err := ask(t.Context(), 0, "first"); err != nil {
@@ -54,6 +54,15 @@ func TestRequestsOfThoseWhoLeftAreWithdrawn(t *testing.T) {
 		}
 		cancel()
 	}
+	sent.Go(func() {
+		// It travels with those whose callers have gone.
+		if d, err := ask(t.Context(), 0, "stays"); err != nil || !d[0].Granted {
+			t.Errorf("Reserve() = %+v, %v, want it granted", d[0], err)
+		}
+	})
+	for waiting(b) < 4 {
+		runtime.Gosched()
+	}
 	proxy.Stall(false)
 	sent.Wait()
 	d, err := ask(t.Context(), 0, "left")
@@ -67,4 +76,14 @@ func onTheirWay(b *Backend, calls int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.calls == calls && b.pending == nil
+}
+
+// waiting returns how many requests the batch has that goes next.
+func waiting(b *Backend) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.pending == nil {
+		return 0
+	}
+	return len(b.pending.places)
 }

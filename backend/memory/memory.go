@@ -131,6 +131,9 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 		list[i].shard = &b.shards[n]
 		set |= 1 << n
 	}
+	for _, key := range req.HeldBy {
+		set |= 1 << b.number(key)
+	}
 	b.lock(set)
 	for i := range list {
 		now = max(now, list[i].shard.latest)
@@ -154,6 +157,11 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 		}
 		if open := max(e.closed, e.Slot(now, l.Params, l.Units())); open > slot {
 			slot, binding, held = open, i, open == e.closed
+		}
+	}
+	for _, key := range req.HeldBy {
+		if e := b.shardOf(key).keys[key]; e != nil && e.closed > slot {
+			slot, binding, held = e.closed, -1, true
 		}
 	}
 	granted := slot-now <= int64(horizon)

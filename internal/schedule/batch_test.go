@@ -35,8 +35,8 @@ func (b *rivalled) key(key string) *rivalKey {
 	return b.keys[key]
 }
 
-// reserve decides a request all or nothing.
-func (b *rivalled) reserve(now, notBefore, horizon int64, limits []backend.Limit) (slot int64, r Refusal, granted bool) {
+// reserve decides a request all or nothing. heldBy are keys whose holds apply.
+func (b *rivalled) reserve(now, notBefore, horizon int64, limits []backend.Limit, heldBy ...string) (slot int64, r Refusal, granted bool) {
 	slot, r.Binding = max(now, notBefore), -1
 	for i, l := range limits {
 		k := b.key(l.Key)
@@ -44,6 +44,11 @@ func (b *rivalled) reserve(now, notBefore, horizon int64, limits []backend.Limit
 		if open := max(k.closed, k.state.Slot(now, l.Params, l.Units())); open > slot {
 			slot, r.Binding = open, i
 			r.Held = open == k.closed
+		}
+	}
+	for _, key := range heldBy {
+		if closed := b.key(key).closed; closed > slot {
+			slot, r.Binding, r.Held = closed, -1, true
 		}
 	}
 	r.Until = slot
@@ -264,7 +269,7 @@ func (r *rally) decide(trip *trip) {
 	for _, j := range trip.jobs {
 		answer := func(now int64) { r.Failed(now, j, now+5) }
 		if !away {
-			slot, refusal, granted := r.store.reserve(r.now, r.NotBefore(j), r.cfg.Horizon, r.Request(j, nil))
+			slot, refusal, granted := r.store.reserve(r.now, r.NotBefore(j), r.cfg.Horizon, r.Request(j, nil), r.heldBy(j)...)
 			switch {
 			case granted:
 				answer = func(now int64) {
@@ -280,7 +285,10 @@ func (r *rally) decide(trip *trip) {
 				limits := r.Request(j, nil)
 				answer = func(now int64) {
 					if refusal.Held {
-						key := limits[refusal.Binding].Key
+						key := j.Key()
+						if refusal.Binding >= 0 {
+							key = limits[refusal.Binding].Key
+						}
 						r.told[key] = max(r.told[key], refusal.Until)
 					}
 					r.Refused(now, j, refusal)
@@ -289,6 +297,19 @@ func (r *rally) decide(trip *trip) {
 		}
 		trip.answers = append(trip.answers, answer)
 	}
+}
+
+// heldBy is the key of a job, unless it is the key of one of its limits.
+func (r *rally) heldBy(j *Job) []string {
+	same := func(l backend.Limit) bool { return l.Key == j.Key() }
+	named := slices.ContainsFunc(r.Request(j, nil), same)
+	if got := r.IsLimit(j); got != named {
+		r.t.Fatalf("IsLimit() of a job of key %q = %v, want %v\n%v", j.Key(), got, named, r.work)
+	}
+	if named {
+		return nil
+	}
+	return []string{j.Key()}
 }
 
 func (r *rally) begin(j *Job, slot int64) {

@@ -98,6 +98,23 @@ func TestRefusedByHold(t *testing.T) {
 	w.wantWindows()
 }
 
+// A refusal because the key of the job is held, which is no limit, holds the jobs of the
+// key and no others, and leaves the limits as they were.
+func TestRefusedByHoldOfTheKey(t *testing.T) {
+	w := newWorld(t, Config{Workers: many})
+	for _, key := range []string{"a", "a", "b"} {
+		w.submit(key, limitOn("x", rate(1, time.Second, 1)))
+	}
+	w.submit("a")
+	w.script("a", func(j *Job) {
+		w.Refused(w.now, j, Refusal{Binding: -1, Until: 10 * sec, Held: true})
+	})
+	w.run()
+	w.wantSlots("b", 0)
+	w.wantSlots("a", 10*sec, 11*sec, 11*sec)
+	w.wantWindows()
+}
+
 // A job that was refused has its old rank: it starts before those that became
 // ready, or were submitted, after it.
 func TestRefusedKeepsItsRank(t *testing.T) {

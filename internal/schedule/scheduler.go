@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
@@ -149,7 +150,7 @@ func (s *Scheduler) start(now int64, l *lane, slot int64) {
 
 // Refusal is what the backend said of a request that it did not grant.
 type Refusal struct {
-	Binding int   // which limit opens last
+	Binding int   // which limit opens last; -1: none, the job's key is held
 	Until   int64 // when it opens
 	Held    bool  // because it is held, not in debt
 	Turn    int64 // when to ask again under that limit, if later; 0: then
@@ -160,6 +161,11 @@ type Refusal struct {
 func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 	l := j.lane
 	s.uncharge(l)
+	if r.Binding < 0 {
+		s.Hold(now, l.name.key, r.Until)
+		s.back(now, l)
+		return
+	}
 	for i := range l.uses {
 		u := &l.uses[i]
 		lim := u.limit()
@@ -332,6 +338,12 @@ func (s *Scheduler) Request(j *Job, limits []backend.Limit) []backend.Limit {
 		}
 	}
 	return limits
+}
+
+// IsLimit reports whether the key of a job is the key of one of its limits.
+func (s *Scheduler) IsLimit(j *Job) bool {
+	own := j.lane.name.limit
+	return own != nil && j.terms != nil && slices.Contains(j.terms.under, own)
 }
 
 // NotBefore returns the instant before which a job that was taken must not

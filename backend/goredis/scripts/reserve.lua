@@ -5,7 +5,7 @@
 -- ARGV[2]  milliseconds for which a limit is kept beyond its debt
 -- Returns now and the decisions: see decision in codec.go.
 local REQUEST, LIMIT, DECISION = '<I4Bdd', '<I4ddd', '<BI4Bdd'
-local UNLIMITED, IN_TURN = 1, 2
+local UNLIMITED, HELD_BY, IN_TURN = 1, 2, 4
 local REFUSED, GRANTED, FOREIGN = 0, 1, 2
 local MAX_SPAN = 100 * 365 * 86400 * 1000000
 local MAX_QUEUE = 10 * 1000000 -- turns are given this far ahead at most
@@ -98,10 +98,20 @@ while at <= size do
       end
     end
   end
+  if flags % IN_TURN >= HELD_BY then
+    local n, k
+    n, at = parse('<I4', requests, at)
+    for _ = 1, n do
+      k, at = parse('<I4', requests, at)
+      if (closed[k] or 0) > slot then
+        slot, binding, held = closed[k], 0, 1
+      end
+    end
+  end
   local answer, again = REFUSED, slot
   if wrong > 0 then
     answer, binding = FOREIGN, wrong
-  elseif slot - now <= horizon and not (flags == IN_TURN and binding > 0 and wastes(slot, limits)) then
+  elseif slot - now <= horizon and not (binding > 0 and flags >= IN_TURN and flags % 2 ~= UNLIMITED and wastes(slot, limits)) then
     answer = GRANTED
     for i = 1, limits do
       local k, t = key[i], step[i]
