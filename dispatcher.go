@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/internal/table"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -39,7 +40,7 @@ type Dispatcher[T any] struct {
 	over      bool         // Run has returned
 	submitted uint64       // accepted jobs
 	replaced  uint64       // payloads that took the place of others
-	ids       map[string]*entry[T]
+	ids       table.Map[string, *entry[T]]
 	inbox     inbox[T]
 	plain     intake[T]
 

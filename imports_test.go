@@ -26,8 +26,9 @@ var mayImport = map[string][]string{
 	"backend/memory":    {"backend", "gcra"},
 	"backend/goredis":   {"backend", "gcra", goRedis},
 	"internal/alarm":    {},
-	"internal/schedule": {"backend", "gcra"},
-	"":                  {"internal/alarm", "internal/schedule", "backend", "gcra", backoff},
+	"internal/table":    {},
+	"internal/schedule": {"internal/table", "backend", "gcra"},
+	"":                  {"internal/alarm", "internal/schedule", "internal/table", "backend", "gcra", backoff},
 }
 
 // Imports point down only, and a user of the library gets no other module than

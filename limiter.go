@@ -10,6 +10,7 @@ import (
 
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/freqlimit/dispatcher/internal/table"
 )
 
 // FreqLimit is a rate limiter for code that waits in place: a goroutine calls
@@ -31,7 +32,7 @@ type FreqLimit struct {
 	remote   bool // the backend is in another process
 
 	mu   sync.Mutex // guards what follows, and the lines and waiters in it
-	keys map[string]*line
+	keys table.Map[string, *line]
 	trip roundTrip // to a remote backend
 }
 
@@ -69,7 +70,7 @@ func NewFreqLimit(b backend.Backend, params gcra.FreqLimitParams) (*FreqLimit, e
 	if err := cmp.Or(params.Validate(), backend.Check(b, []Limit{{Params: params}})); err != nil {
 		return nil, &ConfigError{Field: "params", Value: params, Reason: err.Error(), Err: err}
 	}
-	f := &FreqLimit{backend: b, params: params, keys: make(map[string]*line)}
+	f := &FreqLimit{backend: b, params: params}
 	f.releaser, _ = b.(backend.Releaser)
 	_, inProcess := b.(backend.InProcess)
 	f.remote = !inProcess
@@ -190,10 +191,10 @@ func (f *FreqLimit) look(l *line, e *list.Element) (do step, at time.Time) {
 func (f *FreqLimit) join(key string, w *waiter) (*line, *list.Element) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := f.keys[key]
-	if l == nil {
+	l, ok := f.keys.Get(key)
+	if !ok {
 		l = &line{}
-		f.keys[key] = l
+		f.keys.Set(key, l)
 	}
 	e := l.waiters.PushBack(w)
 	if l.counter == nil {
@@ -275,7 +276,7 @@ func (f *FreqLimit) cancel(ctx context.Context, key string, l *line, e *list.Ele
 func (f *FreqLimit) remove(key string, l *line, e *list.Element) {
 	l.waiters.Remove(e)
 	if l.waiters.Len() == 0 {
-		delete(f.keys, key)
+		f.keys.Delete(key)
 	}
 }
 
@@ -348,7 +349,7 @@ func (f *FreqLimit) Clear(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, l := range f.keys {
+	for _, l := range f.keys.All() {
 		l.cleared = l.asking // the answer may be of before
 		if l.counter != nil {
 			w := l.counter.Value.(*waiter)

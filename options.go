@@ -100,7 +100,7 @@ func (e *DuplicateError) Is(target error) bool { return target == ErrDuplicate }
 // puts the payload into that one and returns it. It requires that mu is held.
 func (d *Dispatcher[T]) sameID(e *entry[T]) (waits *entry[T], err error) {
 	o := e.options()
-	old := d.ids[o.ID]
+	old, _ := d.ids.Get(o.ID)
 	switch {
 	case old == nil, o.Replace && (old.extra.running || old.extra.canceled):
 		return nil, nil
@@ -117,14 +117,11 @@ func (d *Dispatcher[T]) sameID(e *entry[T]) (waits *entry[T], err error) {
 
 // claimID requires that mu is held.
 func (d *Dispatcher[T]) claimID(e *entry[T]) {
-	if d.ids == nil {
-		d.ids = make(map[string]*entry[T])
-	}
 	id := e.options().ID
-	if old := d.ids[id]; old != nil {
+	if old, ok := d.ids.Get(id); ok {
 		e.extra.behind, old.extra.ahead = old, e
 	}
-	d.ids[id] = e
+	d.ids.Set(id, e)
 }
 
 // freeID takes a job that ends from among those with its ID: the latest is in ids, and
@@ -134,15 +131,21 @@ func (d *Dispatcher[T]) freeID(e *entry[T]) {
 	switch {
 	case x.ahead != nil:
 		x.ahead.extra.behind = x.behind
-	case d.ids[id] != e:
+	case !d.isLatest(id, e):
 		return // it is not among them any more
 	case x.behind != nil:
-		d.ids[id] = x.behind
+		d.ids.Set(id, x.behind)
 	default:
-		delete(d.ids, id)
+		d.ids.Delete(id)
 	}
 	if x.behind != nil {
 		x.behind.extra.ahead = x.ahead
 	}
 	x.ahead, x.behind = nil, nil
+}
+
+// isLatest reports whether a job is the latest with its ID.
+func (d *Dispatcher[T]) isLatest(id string, e *entry[T]) bool {
+	latest, _ := d.ids.Get(id)
+	return latest == e
 }

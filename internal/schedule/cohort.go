@@ -84,10 +84,10 @@ func (s *Scheduler) settle(l *lane) {
 func (s *Scheduler) cohortOf(gates []*gate) *cohort {
 	slices.SortFunc(gates, func(a, b *gate) int { return cmp.Compare(a.id, b.id) })
 	s.cohortName = gatesName(gates, s.cohortName)
-	c := s.cohorts[string(s.cohortName)]
-	if c == nil {
+	c, ok := s.cohorts.Get(string(s.cohortName))
+	if !ok {
 		c = &cohort{cross: &crossing{slices.Clone(gates)}}
-		s.cohorts[string(s.cohortName)] = c
+		s.cohorts.Set(string(s.cohortName), c)
 	}
 	return c
 }
@@ -123,7 +123,7 @@ func (s *Scheduler) unsettle(l *lane) {
 		s.rise(c)
 		if c.cross != nil {
 			s.cohortName = gatesName(c.cross.gates, s.cohortName)
-			delete(s.cohorts, string(s.cohortName))
+			s.cohorts.Delete(string(s.cohortName))
 		}
 	} else if first {
 		s.rerank(c)

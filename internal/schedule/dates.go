@@ -125,7 +125,6 @@ func (s *Scheduler) date(j *Job) *dated {
 	d := &dated{job: j}
 	j.seq |= datedBit
 	s.dated[j] = d
-	s.peak = max(s.peak, len(s.dated))
 	return d
 }
 

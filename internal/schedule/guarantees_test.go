@@ -117,7 +117,7 @@ func TestGuarantee3OnlyTheOverdueHoldOthersUp(t *testing.T) {
 			if l == nil {
 				return
 			}
-			for _, n := range w.names {
+			for _, n := range w.names.All() {
 				for o := n.lanes; o != nil; o = o.sibling {
 					if o != l && o.state == waiting && o.overdue <= w.now+w.cfg.Horizon {
 						return
@@ -134,7 +134,7 @@ func (w *world) neglected() *lane {
 	if w.Idle() == 0 {
 		return nil
 	}
-	for _, n := range w.names {
+	for _, n := range w.names.All() {
 		for l := n.lanes; l != nil; l = l.sibling {
 			if l.length == 0 || (w.cfg.Serial && w.busyKey(l.name.key)) {
 				continue

@@ -6,6 +6,7 @@ import (
 
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/freqlimit/dispatcher/internal/table"
 )
 
 // Image is what waits in a scheduler at one instant: enough to play it to its end.
@@ -70,7 +71,7 @@ func (s *Scheduler) Image(now int64, running []Run) *Image {
 	for key := range s.pauses {
 		im.pauses = append(im.pauses, key)
 	}
-	for _, n := range s.names {
+	for _, n := range s.names.All() {
 		if lim := n.limit; lim != nil {
 			im.limits = append(im.limits, limitImage{n.key, lim.params, s.expected(lim), lim.closed})
 		}
@@ -112,7 +113,7 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 	cfg := im.cfg
 	cfg.Horizon, cfg.Lead, cfg.Shared = 0, 0, false
 	s = New(cfg)
-	s.names = make(map[string]*name, max(len(im.lanes), len(im.limits)))
+	s.names = table.Make[string, *name](max(len(im.lanes), len(im.limits)))
 	s.outage, s.paused = im.outage, im.paused
 	for _, key := range im.pauses {
 		s.PauseKey(key)

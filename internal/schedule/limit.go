@@ -208,13 +208,9 @@ func (s *Scheduler) forget(now int64) {
 			}
 		}
 	}
-	if s.peak > muchMemory && len(s.names) == 0 && len(s.dated) == 0 {
-		s.reset()
-	}
 }
 
-// muchMemory is how many names or dates are worth giving back the memory of
-// once none is left: a map never shrinks.
+// muchMemory is how many elements are worth giving back the memory of.
 const muchMemory = 1024
 
 func (lim *limit) used() bool { return lim.terms > 0 || lim.refs > 0 }

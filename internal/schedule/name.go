@@ -14,11 +14,10 @@ func (s *Scheduler) nameOf(key string) *name {
 	if n := s.recent; n != nil && n.key == key {
 		return n
 	}
-	n := s.names[key]
-	if n == nil {
+	n, ok := s.names.Get(key)
+	if !ok {
 		n = &name{key: key}
-		s.names[key] = n
-		s.peak = max(s.peak, len(s.names))
+		s.names.Set(key, n)
 	}
 	s.recent = n
 	return n
@@ -26,7 +25,7 @@ func (s *Scheduler) nameOf(key string) *name {
 
 // lookUp returns what there is of a key, at least an empty name.
 func (s *Scheduler) lookUp(key string) *name {
-	if n := s.names[key]; n != nil {
+	if n, ok := s.names.Get(key); ok {
 		return n
 	}
 	return &nobody
@@ -42,5 +41,5 @@ func (s *Scheduler) dropName(n *name) {
 	if s.recent == n {
 		s.recent = nil
 	}
-	delete(s.names, n.key)
+	s.names.Delete(n.key)
 }

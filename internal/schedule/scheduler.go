@@ -6,6 +6,7 @@ import (
 
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/freqlimit/dispatcher/internal/table"
 )
 
 // Config is what a [Scheduler] goes by.
@@ -30,12 +31,11 @@ type Scheduler struct {
 	seq     uint64
 	jobs    int // waiting jobs, those that ask included
 
-	names   map[string]*name
-	recent  *name              // the one that was looked for last, if it is still there
-	cohorts map[string]*cohort // those of several gates
-	debts   queue[*limit]      // limits not in use, by when to forget them
-	outage  int64              // jobs that have limits wait until then: the backend is away
-	peak    int                // the most names since the last reset
+	names   table.Map[string, *name]
+	recent  *name                      // the one that was looked for last, if it is still there
+	cohorts table.Map[string, *cohort] // those of several gates
+	debts   queue[*limit]              // limits not in use, by when to forget them
+	outage  int64                      // jobs that have limits wait until then: the backend is away
 
 	taking    func(*lane, int64) // for a forecast: called before a head is charged at a slot
 	dated     map[*Job]*dated
@@ -71,17 +71,9 @@ func New(cfg Config) *Scheduler {
 	s.initGate(&s.free, nil, 0)
 	s.initGate(&s.unbound, nil, 0)
 	s.unbound.outage = &s.outage
-	s.reset()
-	return s
-}
-
-// reset makes all collections anew. They must be empty.
-func (s *Scheduler) reset() {
-	s.peak = 0
-	s.names = make(map[string]*name)
-	s.cohorts = make(map[string]*cohort)
 	s.holding = make(map[*limit]struct{})
 	s.dated = make(map[*Job]*dated)
+	return s
 }
 
 // Reach sets Config.Horizon and Config.Lead.
@@ -302,7 +294,7 @@ func (s *Scheduler) Hold(now int64, key string, until int64) {
 // Abandon ends the waiting of all jobs. It calls f for each that waits or asks,
 // in no particular order, and leaves the running ones.
 func (s *Scheduler) Abandon(f func(*Job)) {
-	for _, n := range s.names {
+	for _, n := range s.names.All() {
 		for l := n.lanes; l != nil; l = l.sibling {
 			if l.state == asking {
 				s.idle++

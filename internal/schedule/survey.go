@@ -16,7 +16,7 @@ const (
 // each job that is in no lane before its date. It changes nothing: what has a date that
 // has come since Next was called last is ready, as far as is known.
 func (s *Scheduler) Survey(now int64, visit func(key string, waiting, running int, is Standing)) {
-	for _, n := range s.names {
+	for _, n := range s.names.All() {
 		for l := n.lanes; l != nil; l = l.sibling {
 			visit(n.key, int(l.length), int(l.running), s.standing(now, l))
 		}

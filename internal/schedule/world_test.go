@@ -180,7 +180,7 @@ func (w *world) expire() {
 
 // suppressClaims makes no head overdue.
 func (w *world) suppressClaims() {
-	for _, n := range w.names {
+	for _, n := range w.names.All() {
 		for l := n.lanes; l != nil; l = l.sibling {
 			l.overdue = math.MaxInt64
 		}
