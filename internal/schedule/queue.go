@@ -172,7 +172,7 @@ func (r *rest[E]) removeFromRun(i int) {
 		last--
 	}
 	r.run = r.run[:last+1]
-	if gaps := last + 1 - r.from - r.live; gaps > 64 && gaps > r.live {
+	if gaps := last + 1 - r.from - r.live; gaps > 64 && gaps > r.live || roomy(r.run, r.live) {
 		r.closeGaps()
 	}
 }
@@ -189,7 +189,7 @@ func (r *rest[E]) closeGaps() {
 		}
 	}
 	clear(r.run[n:])
-	r.run, r.from = r.run[:n], 0
+	r.run, r.from = fitted(r.run[:n]), 0
 }
 
 func (r *rest[E]) removeFromHeap(i int) {
@@ -207,6 +207,7 @@ func (r *rest[E]) removeFromHeap(i int) {
 	default:
 		r.down(i, moved)
 	}
+	r.heap = fitted(r.heap)
 }
 
 func (r *rest[E]) up(i int, e E) {
@@ -242,6 +243,17 @@ func (r *rest[E]) down(i int, e E) {
 func (r *rest[E]) set(i int, e E) {
 	r.heap[i] = e
 	*e.place() = int32(i)
+}
+
+// roomy reports whether a slice has much more room than so many elements need.
+func roomy[E any](s []E, used int) bool { return cap(s) > muchMemory && used < cap(s)/8 }
+
+// fitted is s, in less memory if that has become much.
+func fitted[E any](s []E) []E {
+	if !roomy(s, len(s)) {
+		return s
+	}
+	return append(make([]E, 0, 2*len(s)), s...)
 }
 
 // shrunk is an empty slice, in the memory of s if that is not much.

@@ -125,6 +125,48 @@ func TestQueueClosesGaps(t *testing.T) {
 	}
 }
 
+// A queue that was long and is short gives its memory back, whichever of its elements have
+// left.
+func TestQueueShrinksWhileInUse(t *testing.T) {
+	const n, left = 100_000, 500
+	for name, leaves := range map[string]func(i int) bool{
+		"first": func(i int) bool { return i < n-left },
+		"last":  func(i int) bool { return i >= left },
+		"most":  func(i int) bool { return i%(n/left) != 0 },
+	} {
+		for _, inOrder := range []bool{true, false} {
+			var q queue[*item]
+			var all, stay []*item
+			for id := range n {
+				i := &item{by: id, id: id}
+				if !inOrder {
+					i.by = -id
+				}
+				q.push(i)
+				all = append(all, i)
+			}
+			for i, e := range all {
+				if leaves(i) {
+					q.remove(e)
+				} else {
+					stay = append(stay, e)
+				}
+			}
+			if r := q.rest; cap(r.run)+cap(r.heap) > 10*left+2*muchMemory {
+				t.Errorf("the %s have left, in order: %v; there is room for %d and %d elements, want little for %d",
+					name, inOrder, cap(r.run), cap(r.heap), left)
+			}
+			slices.SortFunc(stay, (*item).compare)
+			for _, want := range stay {
+				if got := q.top(); got != want {
+					t.Fatalf("the %s have left, in order: %v; top() = %v, want %v", name, inOrder, *got, *want)
+				}
+				q.remove(want)
+			}
+		}
+	}
+}
+
 // A queue that was long gives its memory back when it is empty, and does not hold
 // on to what has left.
 func TestQueueShrinks(t *testing.T) {
