@@ -82,11 +82,13 @@ func (a Adapt) validate() error {
 
 // pace is what a limit that adapts goes at.
 type pace struct {
+	key      string
 	base     gcra.FreqLimitParams // those without it
 	share    float64              // of the rate of base; 1 until there were enough refusals
 	refusals int                  // while share is 1
 	known    int64                // jobs with slots before that tell nothing new by a refusal
 	at       int64                // when it creeps next or, at 1, is forgotten
+	index    int                  // in paces.byAt
 }
 
 // refusal is what a handler was told.
@@ -153,59 +155,55 @@ func (d *Dispatcher[T]) adapts(key string) bool {
 }
 
 func (l *loop[T]) refused(now int64, key string, r refusal) {
-	p := l.paces[key]
+	p := l.paces.of(key)
 	if p == nil {
 		base, ok := l.sched.Params(key)
 		if !ok {
 			return // no limit has that key
 		}
-		p = &pace{base: base, share: 1}
-		if l.paces == nil {
-			l.paces = make(map[string]*pace)
-		}
-		l.paces[key] = p
+		p = &pace{key: key, base: base, share: 1}
+		l.paces.add(p)
 	}
 	was := *p
 	cut := p.refused(r, l.cfg.Adapt)
 	if cut && backend.Check(l.backend, []Limit{{Key: key, Params: p.params()}}) != nil {
 		p.share = was.share // the backend knows no limit as slow as that
 	}
-	l.paceAt = min(l.paceAt, p.at)
+	l.paces.moved(p)
 	if p.share != was.share {
-		l.repace(now, key, p)
+		l.repace(now, p)
 		l.logSoon(slog.LevelWarn, "dispatcher: slowed down a limit", slog.String("key", key), slog.Float64("share", p.share))
 	}
 }
 
-// creep lets all paces rise as they may by now.
+// creepMost is how many paces rise at a time, so that the others don't make a start late.
+const creepMost = 128
+
+// creep lets paces rise as they may by now. Those that it leaves are due still.
 func (l *loop[T]) creep(now int64) {
-	if len(l.paces) == 0 || now < l.paceAt {
-		return
-	}
-	l.paceAt = math.MaxInt64
-	for key, p := range l.paces {
-		switch {
-		case p.creep(now, l.cfg.Adapt):
-			l.repace(now, key, p)
-			if p.share == 1 {
-				l.logSoon(slog.LevelInfo, "dispatcher: a limit is back at its pace", slog.String("key", key))
-			}
-		case p.share == 1 && now >= p.at:
-			delete(l.paces, key)
+	for range creepMost {
+		p := l.paces.next()
+		if p == nil || now < p.at {
+			return
+		}
+		if !p.creep(now, l.cfg.Adapt) {
+			l.paces.remove(p) // it has been at its full pace for long
 			continue
 		}
-		l.paceAt = min(l.paceAt, p.at)
+		l.paces.moved(p)
+		l.repace(now, p)
+		if p.share == 1 {
+			l.logSoon(slog.LevelInfo, "dispatcher: a limit is back at its pace", slog.String("key", p.key))
+		}
 	}
 }
 
 // repace makes the jobs that wait go at the pace of their limit.
-func (l *loop[T]) repace(now int64, key string, p *pace) {
-	l.changeParams(now, key, p.base)
-}
+func (l *loop[T]) repace(now int64, p *pace) { l.changeParams(now, p.key, p.base) }
 
 // atPace returns params of a limit at the pace that it has found.
 func (l *loop[T]) atPace(key string, params gcra.FreqLimitParams) gcra.FreqLimitParams {
-	if p := l.paces[key]; p != nil {
+	if p := l.paces.of(key); p != nil {
 		p.base = params
 		return p.params()
 	}

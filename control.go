@@ -61,22 +61,19 @@ type setting struct {
 }
 
 func (l *loop[T]) setParams(now int64, key string, params gcra.FreqLimitParams) {
-	if l.settings == nil {
-		l.settings = make(map[string]*setting)
-	}
-	set := l.settings[key]
-	if set == nil {
+	set, ok := l.settings.Get(key)
+	if !ok {
 		set = &setting{own: l.paramsOf(key)}
-		l.settings[key] = set
+		l.settings.Set(key, set)
 	}
 	set.params = params
 	l.changeParams(now, key, params)
 }
 
 func (l *loop[T]) unsetParams(now int64, key string) {
-	set := l.settings[key]
-	delete(l.settings, key)
-	if set != nil && set.own != (gcra.FreqLimitParams{}) {
+	set, ok := l.settings.Get(key)
+	l.settings.Delete(key)
+	if ok && set.own != (gcra.FreqLimitParams{}) {
 		l.changeParams(now, key, set.own)
 	}
 }
@@ -89,7 +86,7 @@ func (l *loop[T]) changeParams(now int64, key string, params gcra.FreqLimitParam
 
 // paramsOf returns the params of a limit without its pace, zero if there are none.
 func (l *loop[T]) paramsOf(key string) gcra.FreqLimitParams {
-	if p := l.paces[key]; p != nil {
+	if p := l.paces.of(key); p != nil {
 		return p.base
 	}
 	params, _ := l.sched.Params(key)
@@ -100,7 +97,7 @@ func (l *loop[T]) paramsOf(key string) gcra.FreqLimitParams {
 // were set for it, at the pace that it has found.
 func (l *loop[T]) rule(lim *Limit) gcra.FreqLimitParams {
 	params := lim.Params
-	if set := l.settings[lim.Key]; set != nil {
+	if set, ok := l.settings.Get(lim.Key); ok {
 		set.own, params = params, set.params
 	}
 	return l.atPace(lim.Key, params)

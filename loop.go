@@ -2,13 +2,13 @@ package dispatcher
 
 import (
 	"context"
-	"math"
 	"slices"
 	"time"
 
 	"github.com/freqlimit/dispatcher/gcra"
 	"github.com/freqlimit/dispatcher/internal/alarm"
 	"github.com/freqlimit/dispatcher/internal/schedule"
+	"github.com/freqlimit/dispatcher/internal/table"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -23,12 +23,11 @@ type loop[T any] struct {
 	sched *schedule.Scheduler
 	asker asker[T]
 
-	questions []question[T]       // that wait for jobs submitted before them
-	taken     uint64              // jobs that have been taken in
-	idlers    []chan<- struct{}   // closed when there is nothing to do
-	settings  map[string]*setting // of limits
-	paces     map[string]*pace    // of limits that have been refused
-	paceAt    int64               // when one of them is to be looked at
+	questions []question[T]               // that wait for jobs submitted before them
+	taken     uint64                      // jobs that have been taken in
+	idlers    []chan<- struct{}           // closed when there is nothing to do
+	settings  table.Map[string, *setting] // of limits
+	paces     paces
 
 	express bool         // plain jobs bypass the scheduler: see express.go
 	passed  bool         // all of them have ended
@@ -47,7 +46,6 @@ func newLoop[T any](ctx context.Context, d *Dispatcher[T], group *errgroup.Group
 		Dispatcher: d,
 		ctx:        ctx,
 		group:      group,
-		paceAt:     math.MaxInt64,
 		express:    d.mayExpress(),
 	}
 	d.desk.hire = l.hire
@@ -169,7 +167,7 @@ func (l *loop[T]) brought(s *submission[T]) []Limit {
 
 // ruled returns the limits of a job with the params that they are to have.
 func (l *loop[T]) ruled(limits []Limit) []Limit {
-	if len(l.settings) == 0 && len(l.paces) == 0 {
+	if l.settings.Len() == 0 && l.paces.len() == 0 {
 		return limits
 	}
 	var changed []Limit
@@ -327,8 +325,8 @@ func (l *loop[T]) wait(wakeUp *alarm.Alarm) {
 	if tidy, some := l.sched.Tidy(); some && (!ok || tidy < at) {
 		at, ok = tidy, true
 	}
-	if len(l.paces) > 0 && (!ok || l.paceAt < at) {
-		at, ok = l.paceAt, true
+	if p := l.paces.next(); p != nil && (!ok || p.at < at) {
+		at, ok = p.at, true
 	}
 	var until time.Time // none
 	if ok {
