@@ -142,10 +142,12 @@ func (p *pace) params() gcra.FreqLimitParams {
 	return eff
 }
 
-// tellRefused has the loop hear that a job was refused because of a key.
-func (d *Dispatcher[T]) tellRefused(key string, r refusal) {
-	if d.cfg.Adapt != nil && d.adapts(key) {
-		d.command(func(l *loop[T], now int64) { l.refused(now, key, r) })
+// tellRefused has the loop hear that a job was refused because of some keys.
+func (d *Dispatcher[T]) tellRefused(keys []string, r refusal) {
+	for _, key := range keys {
+		if d.adapts(key) {
+			d.command(func(l *loop[T], now int64) { l.refused(now, key, r) })
+		}
 	}
 }
 

@@ -53,12 +53,15 @@ func (a *asker[T]) flush() {
 	a.flying++
 	l.group.Go(func() error {
 		sent := time.Now()
-		b.err = l.backend.Reserve(l.ctx, b.requests, b.decisions)
-		b.took = time.Since(sent)
-		l.mu.Lock()
-		l.inbox.answered = append(l.inbox.answered, b)
-		l.mu.Unlock()
-		l.signal()
+		defer func() { // also if the backend ends the goroutine
+			b.took = time.Since(sent)
+			l.mu.Lock()
+			l.inbox.answered = append(l.inbox.answered, b)
+			l.mu.Unlock()
+			l.signal()
+		}()
+		b.err = errBackendGoexit
+		b.err = guard(func() error { return l.backend.Reserve(l.ctx, b.requests, b.decisions) })
 		return nil
 	})
 }

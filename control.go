@@ -3,7 +3,6 @@ package dispatcher
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -189,13 +188,13 @@ func (d *Dispatcher[T]) SubmitAll(ctx context.Context, jobs iter.Seq[Job[T]]) (n
 
 func (d *Dispatcher[T]) submitWhenRoom(ctx context.Context, job Job[T]) error {
 	err := d.SubmitJob(ctx, job)
-	if !errors.Is(err, ErrFull) {
+	if !isFull(err) {
 		return err
 	}
 	d.wanted.Add(1)
 	defer d.wanted.Add(-1)
 	// Whoever makes room from here on says so.
-	for err = d.SubmitJob(ctx, job); errors.Is(err, ErrFull); err = d.SubmitJob(ctx, job) {
+	for err = d.SubmitJob(ctx, job); isFull(err); err = d.SubmitJob(ctx, job) {
 		select {
 		case <-d.room:
 		case <-d.shut:

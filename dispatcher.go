@@ -152,7 +152,7 @@ func (d *Dispatcher[T]) submit(ctx context.Context, job *Job[T], h *Handle[T]) (
 				d.signal()
 			}
 		}
-		if err == nil || !errors.Is(err, ErrFull) || !d.makeRoom() {
+		if !isFull(err) || !d.makeRoom() {
 			return e, err
 		}
 	}
@@ -207,6 +207,13 @@ func (d *Dispatcher[T]) enter() error {
 	return nil
 }
 
+// isFull reports whether that is why a job was not accepted. It does not ask the error, which may be
+// what a function of the Config has panicked with.
+func isFull(err error) bool {
+	_, full := err.(*FullError)
+	return full
+}
+
 // Hold closes a key for a time from now: no job of the key starts before, and
 // none that is under a limit with that key. Through a shared backend it holds for
 // limits of other processes too. It only extends: an earlier end than the present
@@ -237,7 +244,7 @@ func (d *Dispatcher[T]) heed(key string, until int64) {
 func (d *Dispatcher[T]) holdKey(ctx context.Context, key string, delay time.Duration) (until int64, err error) {
 	delay = min(delay, backend.Unlimited)
 	if delay > 0 {
-		err = d.backend.Hold(ctx, key, delay)
+		err = guard(func() error { return d.backend.Hold(ctx, key, delay) })
 	}
 	return d.now() + int64(delay), err
 }

@@ -41,6 +41,40 @@ var (
 	ErrGoexit = errors.New("dispatcher: the handler called runtime.Goexit")
 )
 
+// endError is the error of a job that was dropped or canceled, with what its handler returned last.
+// Its parts are looked into when somebody asks for its text, and not by the goroutines of the
+// dispatcher: they are values of the user, whose methods may do anything.
+type endError struct {
+	why     error // ErrStopped or ErrCanceled
+	cause   error // of the stop, or nil
+	attempt int   // the last one
+	err     error // what the handler returned then, or nil
+}
+
+// Error implements error.
+func (e *endError) Error() string {
+	switch {
+	case e.cause == nil && errors.Is(e.err, e.why):
+		return e.err.Error()
+	case e.cause == nil:
+		return fmt.Sprintf("%v: %v", e.why, e.err)
+	case e.err == nil:
+		return fmt.Sprintf("%v: %v", e.why, e.cause)
+	}
+	return fmt.Sprintf("%v: %v; attempt %d: %v", e.why, e.cause, e.attempt, e.err)
+}
+
+// Unwrap returns the errors that the text is made of.
+func (e *endError) Unwrap() []error {
+	errs := []error{e.why}
+	for _, err := range []error{e.cause, e.err} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
 // ConfigError says which argument of a function, such as [New], or which field of a
 // [Config] or of [Options] is wrong. It matches [ErrConfig], and whatever Err matches.
 type ConfigError struct {

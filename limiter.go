@@ -212,7 +212,7 @@ func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) err
 	request := [1]backend.Request{{Limits: f.limits(key), Horizon: horizon}}
 	var decision [1]backend.Decision
 	asked := time.Now()
-	err := f.backend.Reserve(ctx, request[:], decision[:])
+	err := guard(func() error { return f.backend.Reserve(ctx, request[:], decision[:]) })
 	answered := time.Now()
 	d := &decision[0]
 	err = cmp.Or(err, d.Err)
@@ -306,7 +306,7 @@ func (f *FreqLimit) giveBack(ctx context.Context, key string, stamp int64) {
 		return
 	}
 	// If it fails the slot is lost, as one is whose answer was lost.
-	_ = f.releaser.Release(ctx, f.limits(key), stamp)
+	_ = guard(func() error { return f.releaser.Release(ctx, f.limits(key), stamp) })
 }
 
 func (f *FreqLimit) limits(key string) []Limit {

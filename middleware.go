@@ -53,7 +53,8 @@ func Timeout[T any](d time.Duration) Middleware[T] {
 
 // Log logs each run of a handler when it returns, with the key, the attempt and how long
 // it took, at [slog.LevelDebug], or at [slog.LevelWarn] with the error that it returned.
-// A run that panics is not logged: put Recover further in for that.
+// A run that panics is not logged: put Recover further in for that. A logger that panics loses
+// the line.
 func Log[T any](logger *slog.Logger) Middleware[T] {
 	return func(next Handler[T]) Handler[T] {
 		return func(ctx context.Context, job Job[T]) error {
@@ -68,7 +69,10 @@ func Log[T any](logger *slog.Logger) Middleware[T] {
 				level = slog.LevelWarn
 				attrs = append(attrs, slog.Any("error", err))
 			}
-			logger.LogAttrs(ctx, level, "dispatcher: handler returned", attrs...)
+			func() {
+				defer func() { _ = recover() }() // the run is over, whatever the logger does
+				logger.LogAttrs(ctx, level, "dispatcher: handler returned", attrs...)
+			}()
 			return err
 		}
 	}

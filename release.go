@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -23,7 +24,21 @@ func (d *Dispatcher[T]) giveBack(ctx context.Context, limits []backend.Limit, st
 	if !ok || len(limits) == 0 {
 		return
 	}
-	if err := r.Release(ctx, limits, stamp); err != nil {
+	if err := guard(func() error { return r.Release(ctx, limits, stamp) }); err != nil {
 		d.logSoon(slog.LevelWarn, "dispatcher: the backend did not take a slot back", slog.Any("error", err))
 	}
+}
+
+// errBackendGoexit is the error of a backend that has ended the goroutine which called it.
+var errBackendGoexit = errors.New("dispatcher: the backend called runtime.Goexit")
+
+// guard calls f, a function of the backend, and returns a panic as its error: so jobs wait for a
+// backend that panics as for one that fails.
+func guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = newPanicError(v)
+		}
+	}()
+	return f()
 }

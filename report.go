@@ -111,8 +111,9 @@ func (d *Dispatcher[T]) reportSoon(e *entry[T], r *Result[T]) {
 	}
 }
 
-// log writes a line.
+// log writes a line. A Logger that panics loses it.
 func (d *Dispatcher[T]) log(level slog.Level, text string, attrs ...slog.Attr) {
+	defer func() { _ = recover() }()
 	d.cfg.Logger.LogAttrs(context.Background(), level, text, attrs...)
 }
 

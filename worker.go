@@ -2,8 +2,6 @@ package dispatcher
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"time"
@@ -71,11 +69,18 @@ func (d *Dispatcher[T]) do(ctx context.Context, s start[T], h *hand[T]) {
 	}
 	defer d.conclude(ctx, e, &a, h)
 	if d.cfg.Events.Started != nil {
+		defer d.try(e, &a) // also if the event ends the goroutine
 		d.tellStarted(a.ctx, a.job)
+		return
 	}
+	d.try(e, &a)
+}
+
+// try calls the handler and reads its error, whose methods, such as As and Unwrap, are the handler's
+// code too.
+func (d *Dispatcher[T]) try(e *entry[T], a *attempt[T]) {
 	a.err = d.handler(a.ctx, a.job)
 	if a.err != nil {
-		// Here, where a panic is the handler's own: Unwrap and As are its error's.
 		a.verdict = judge(a.err, d.retryOf(e), a.job.failures, d.cfg.Serial)
 	}
 	a.returned = true
@@ -110,7 +115,8 @@ func (d *Dispatcher[T]) retryOf(e *entry[T]) *Retry {
 	return &d.cfg.Retry
 }
 
-// conclude is deferred by do.
+// conclude is deferred by do. What it calls of the user's code is last, and can't keep it from
+// anything: reports.
 func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T], h *hand[T]) {
 	outcome := Succeeded
 	if !a.returned {
@@ -127,9 +133,7 @@ func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T]
 	if a.stop != nil {
 		if canceled := d.cease(e, a.verdict.fate != fateEnded); canceled && outcome == Failed {
 			outcome, a.verdict.fate = Canceled, fateEnded
-			if !errors.Is(a.err, ErrCanceled) {
-				a.err = fmt.Errorf("%w: %w", ErrCanceled, a.err)
-			}
+			a.err = &endError{why: ErrCanceled, err: a.err}
 		}
 		a.stop()
 	}
@@ -189,13 +193,15 @@ func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAf
 	r := refusal{slot: slot, delay: min(after.Delay, backend.Unlimited)}
 	r.until = d.now() + int64(r.delay) // before the backend has heard of it
 	done.until = r.until
+	if d.cfg.Adapt != nil {
+		defer d.tellRefused(keys, r)
+	}
 	for _, key := range keys {
 		until, err := d.holdKey(ctx, key, after.Delay)
 		if err != nil {
 			d.logSoon(slog.LevelWarn, "dispatcher: the backend did not hold a key",
 				slog.String("key", key), slog.Any("error", err), slog.Any("cause", after.Err))
 		}
-		d.tellRefused(key, r)
 		if key == own {
 			done.fate, done.until = fateFirst, until
 			continue
@@ -206,10 +212,11 @@ func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAf
 
 // stopped is the error of a job that is dropped because Run's ctx has ended.
 func (e *entry[T]) stopped(run context.Context) error {
-	if e.extra != nil && e.extra.err != nil {
-		return fmt.Errorf("%w: %w; attempt %d: %w", ErrStopped, context.Cause(run), e.extra.attempt, e.extra.err)
+	err := &endError{why: ErrStopped, cause: context.Cause(run)}
+	if x := e.extra; x != nil {
+		err.attempt, err.err = x.attempt, x.err
 	}
-	return fmt.Errorf("%w: %w", ErrStopped, context.Cause(run))
+	return err
 }
 
 // logPanic is deferred around a function that the Config gave.

@@ -1,0 +1,621 @@
+package dispatcher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/freqlimit/dispatcher"
+	"github.com/freqlimit/dispatcher/backend"
+)
+
+// attacks is what code of the user may do instead of returning.
+var attacks = map[string]func(){
+	"panics":             func() { panic("on purpose") },
+	"panics with itself": func() { panic(&hostile{method: "all", attack: func() { panic("again") }}) },
+	"exits":              runtime.Goexit,
+}
+
+// hostile is an error, one of whose methods attacks, or all of which do.
+type hostile struct {
+	method string
+	attack func()
+}
+
+func (h *hostile) call(method string) {
+	if h.method == method || h.method == "all" {
+		h.attack()
+	}
+}
+
+func (h *hostile) Error() string        { h.call("Error"); return "hostile" }
+func (h *hostile) Is(error) bool        { h.call("Is"); return false }
+func (h *hostile) As(any) bool          { h.call("As"); return false }
+func (h *hostile) Unwrap() error        { h.call("Unwrap"); return nil }
+func (h *hostile) String() string       { h.call("String"); return "hostile" }
+func (h *hostile) GoString() string     { h.call("GoString"); return "hostile" }
+func (h *hostile) LogValue() slog.Value { h.call("LogValue"); return slog.StringValue("hostile") }
+
+func (h *hostile) MarshalJSON() ([]byte, error) {
+	h.call("MarshalJSON")
+	return []byte(`"hostile"`), nil
+}
+
+func (h *hostile) MarshalText() ([]byte, error) { h.call("MarshalText"); return []byte("hostile"), nil }
+
+func (h *hostile) Format(f fmt.State, _ rune) { h.call("Format"); _, _ = io.WriteString(f, "hostile") }
+
+var methods = []string{"Error", "Is", "As", "Unwrap", "String", "GoString", "LogValue", "MarshalJSON", "MarshalText", "Format", "all"}
+
+// inEachAttack runs a test in a bubble for each attack, with a Logger of each kind. What
+// a job of the name "good" has done, or one that runs after it, is checked by the test.
+func inEachAttack(t *testing.T, test func(t *testing.T, attack func())) {
+	for name, attack := range attacks {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test(t, attack) })
+		})
+	}
+}
+
+// wantGood submits jobs that do nothing, drains the stage and wants those to have succeeded.
+func (s *stage) wantGood() {
+	s.t.Helper()
+	for i := range 5 {
+		s.submit(named("good", i), named("good", i))
+	}
+	s.drain()
+	for i := range 5 {
+		if r := s.outcomeOf(named("good", i)); r.Outcome != dispatcher.Succeeded {
+			s.t.Errorf("a good job has %v, %v, want succeeded", r.Outcome, r.Err)
+		}
+	}
+}
+
+// Guarantee 9: the error that a handler returns is code of the user. Whatever its methods do, also to a
+// job that has been canceled or that runs again, the job has one outcome, and the dispatcher goes on.
+func TestGuarantee9HostileErrors(t *testing.T) {
+	situations := map[string]struct {
+		cfg     config
+		submit  func(s *stage)
+		handler dispatcher.Handler[string] // runs before the error is returned
+	}{
+		"plain":   {config{}, func(s *stage) { s.submit("key", "bad") }, nil},
+		"tracked": {config{}, func(s *stage) { s.track(job{Key: "key", Payload: "bad"}) }, nil},
+		"canceled": {
+			config{},
+			func(s *stage) {
+				h := s.track(job{Key: "key", Payload: "bad"})
+				time.Sleep(time.Second)
+				h.Cancel()
+			},
+			func(ctx context.Context, _ job) error { <-ctx.Done(); return nil },
+		},
+		"retried": {config{Retry: steady(3)}, func(s *stage) { s.submit("key", "bad") }, nil},
+		"timed": {
+			config{},
+			func(s *stage) { s.submitJob(job{Key: "key", Payload: "bad", Options: &options{Timeout: time.Second}}) },
+			func(ctx context.Context, _ job) error { <-ctx.Done(); return nil },
+		},
+	}
+	loggers := map[string]*slog.Logger{
+		"text": slog.New(slog.NewTextHandler(io.Discard, nil)),
+		"json": slog.New(slog.NewJSONHandler(io.Discard, nil)),
+	}
+	for name, in := range situations {
+		t.Run(name, func(t *testing.T) {
+			inEachAttack(t, func(t *testing.T, attack func()) {
+				for _, method := range methods {
+					for _, logger := range loggers {
+						cfg := in.cfg
+						cfg.Logger, cfg.Workers = logger, 2
+						s := open(t, inMemory(), cfg, func(ctx context.Context, j job) error {
+							if j.Payload != "bad" {
+								return nil
+							}
+							if in.handler != nil {
+								_ = in.handler(ctx, j)
+							}
+							return &hostile{method, attack}
+						})
+						in.submit(s)
+						s.wantGood()
+						want := dispatcher.Failed
+						if name == "canceled" {
+							want = dispatcher.Canceled
+						}
+						if r := s.outcomeOf("bad"); r.Err == nil || r.Outcome != want && r.Outcome != dispatcher.Panicked {
+							t.Errorf("%s: the job has %v, want %v or panicked, and an error", method, r.Outcome, want)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// The same for a typed nil pointer, whose Is is the first to notice.
+func TestGuarantee9TypedNilIsCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{}, func(ctx context.Context, j job) error {
+			if j.Payload != "bad" {
+				return nil
+			}
+			<-ctx.Done()
+			return (*nilError)(nil)
+		})
+		h := s.track(job{Key: "key", Payload: "bad"})
+		time.Sleep(time.Second)
+		h.Cancel()
+		s.wantGood()
+		if r, ended := h.Result(); !ended || r.Outcome != dispatcher.Canceled {
+			t.Errorf("Result() = %v, %v, want canceled", r.Outcome, ended)
+		}
+	})
+}
+
+type nilError struct{ cause error }
+
+func (e *nilError) Error() string        { return "nil: " + e.cause.Error() }
+func (e *nilError) Is(target error) bool { return errors.Is(e.cause, target) }
+
+// awayBackend returns a remote backend that fails until up is called.
+func awayBackend() (b backend.Backend, up func()) {
+	var answers atomic.Bool
+	fault := func(context.Context) error {
+		if !answers.Load() {
+			return errors.New("away")
+		}
+		return nil
+	}
+	return &remote{inner: inMemory(), trip: time.Millisecond, fault: fault}, func() { answers.Store(true) }
+}
+
+// hostileHandler is a log handler that attacks.
+type hostileHandler struct {
+	slog.Handler
+	attack func()
+	where  string
+}
+
+func (h hostileHandler) Enabled(context.Context, slog.Level) bool {
+	if h.where == "Enabled" {
+		h.attack()
+	}
+	return true
+}
+
+func (h hostileHandler) Handle(context.Context, slog.Record) error {
+	h.attack()
+	return nil
+}
+
+// Guarantee 9: a Logger that attacks loses lines and nothing else: not the outcome of a job that
+// fails, panics, or is rejected; not the news of a backend.
+func TestGuarantee9HostileLogger(t *testing.T) {
+	for _, where := range []string{"Enabled", "Handle"} {
+		t.Run(where, func(t *testing.T) {
+			inEachAttack(t, func(t *testing.T, attack func()) {
+				b, up := awayBackend()
+				s := open(t, b, config{
+					Workers: 2,
+					Logger:  slog.New(hostileHandler{slog.DiscardHandler, attack, where}),
+					Adapt:   &dispatcher.Adapt{Refusals: 1},
+				}, func(_ context.Context, j job) error {
+					switch {
+					case j.Payload == "fails":
+						return errFailed
+					case j.Payload == "panics":
+						panic("on purpose")
+					case j.Payload == "refused" && j.Attempt() == 1:
+						return dispatcher.RetryAfter(time.Second, nil)
+					}
+					return nil
+				})
+				s.submit("refused", "refused", limit("refused", perSecond(1)))
+				time.Sleep(time.Second)
+				up()
+				h := s.track(job{Key: "key", Payload: "fails"})
+				s.submit("key", "panics")
+				costly := limit("costly", perSecond(1))
+				costly.Params.Burst, costly.Cost = 2, 2
+				s.PauseKey("rejected")
+				s.submit("rejected", "rejected", costly)
+				if err := s.SetParams("costly", perSecond(1)); err != nil {
+					t.Fatal(err)
+				}
+				s.ResumeKey("rejected")
+				s.wantGood()
+				if r, ended := h.Result(); !ended || r.Outcome != dispatcher.Failed {
+					t.Errorf("the handle has %v, %v, want failed", r.Outcome, ended)
+				}
+				for payload, want := range map[string]dispatcher.Outcome{
+					"fails": dispatcher.Failed, "panics": dispatcher.Panicked,
+					"rejected": dispatcher.Failed, "refused": dispatcher.Succeeded,
+				} {
+					if r := s.outcomeOf(payload); r.Outcome != want {
+						t.Errorf("%s: %v, %v, want %v", payload, r.Outcome, r.Err, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Guarantee 9, trap 30: an event that attacks changes no outcome, and the others are called.
+func TestGuarantee9HostileEvents(t *testing.T) {
+	inEachAttack(t, func(t *testing.T, attack func()) {
+		all := events{
+			Started:     func(context.Context, job) { attack() },
+			Retried:     func(context.Context, job, error, time.Duration) { attack() },
+			Done:        func(context.Context, result) { attack() },
+			BackendDown: func(context.Context, error) { attack() },
+			BackendUp:   func(context.Context) { attack() },
+		}
+		b, up := awayBackend()
+		s := open(t, b, config{Workers: 2, Events: all, Retry: steady(2)}, func(_ context.Context, j job) error {
+			if j.Payload == "retried" && j.Attempt() == 1 {
+				return errFailed
+			}
+			return nil
+		})
+		h := s.track(job{Key: "retried", Payload: "retried", Limits: []dispatcher.Limit{limit("x", perSecond(1))}})
+		s.submitJob(job{Key: "late", Payload: "late", Options: &options{Deadline: s.begin}, Limits: []dispatcher.Limit{limit("x", perSecond(1))}})
+		time.Sleep(time.Second)
+		up()
+		s.wantGood()
+		if r, ended := h.Result(); !ended || r.Outcome != dispatcher.Succeeded || r.Job.Attempt() != 2 {
+			t.Errorf("the job has %v at attempt %d, want succeeded at 2", r.Outcome, r.Job.Attempt())
+		}
+		if got := len(s.startsOf("retried")); got != 2 {
+			t.Errorf("the handler was called %d times, want 2", got)
+		}
+	})
+}
+
+// Guarantee 9: what decides about retries harms its job alone.
+func TestGuarantee9HostileRetryAndAdapt(t *testing.T) {
+	inEachAttack(t, func(t *testing.T, attack func()) {
+		s := open(t, inMemory(), config{
+			Workers: 2,
+			Retry:   dispatcher.Retry{MaxAttempts: 3, If: func(error) bool { attack(); return true }},
+			Adapt:   &dispatcher.Adapt{Limits: func(string) bool { attack(); return true }},
+		}, func(_ context.Context, j job) error {
+			switch {
+			case j.Payload == "fails":
+				return errFailed
+			case j.Payload == "refused" && j.Attempt() == 1:
+				return dispatcher.RetryAfter(time.Second, nil).Holding("a", "b")
+			}
+			return nil
+		})
+		s.submit("key", "fails")
+		s.submit("refused", "refused")
+		time.Sleep(500 * time.Millisecond)
+		s.submit("a", "held a")
+		s.submit("b", "held b")
+		s.wantGood()
+		if r := s.outcomeOf("fails"); r.Outcome != dispatcher.Panicked {
+			t.Errorf("the job has %v, want panicked", r.Outcome)
+		}
+		s.wantStarts("refused", 0, time.Second)
+		s.wantStarts("held a", time.Second)
+		s.wantStarts("held b", time.Second)
+	})
+}
+
+// hostileContext is a context whose values attack.
+type hostileContext struct {
+	context.Context
+	attack func()
+}
+
+func (c hostileContext) Value(any) any { c.attack(); return nil }
+
+// Guarantee 9: the values of a submission's context are asked for by handlers and events alone.
+func TestGuarantee9HostileContext(t *testing.T) {
+	inEachAttack(t, func(t *testing.T, attack func()) {
+		asks := events{Started: func(ctx context.Context, _ job) { _ = ctx.Value("asked by Started") }}
+		s := open(t, inMemory(), config{Workers: 2, Events: asks, Retry: steady(2)}, func(ctx context.Context, j job) error {
+			switch {
+			case j.Payload == "asks":
+				_ = ctx.Value("asked by the handler")
+			case j.Payload == "retried" && j.Attempt() == 1:
+				return errFailed
+			}
+			return nil
+		})
+		ctx := hostileContext{context.Background(), attack}
+		for _, j := range []job{
+			{Payload: "asks"},
+			{Payload: "plain"},
+			{Payload: "retried"},
+			{Payload: "timed", Options: &options{Timeout: time.Second}},
+			{Payload: "tracked"},
+		} {
+			j.Key = j.Payload
+			submit := func() error { return s.SubmitJob(ctx, j) }
+			if j.Payload == "tracked" {
+				submit = func() error { _, err := s.Track(ctx, j); return err }
+			}
+			if err := submit(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.wantGood()
+		for payload, want := range map[string]dispatcher.Outcome{
+			"asks": dispatcher.Panicked, "plain": dispatcher.Succeeded, "retried": dispatcher.Succeeded,
+			"timed": dispatcher.Succeeded, "tracked": dispatcher.Succeeded,
+		} {
+			if r := s.outcomeOf(payload); r.Outcome != want {
+				t.Errorf("%s: %v, %v, want %v", payload, r.Outcome, r.Err, want)
+			}
+		}
+	})
+}
+
+// Guarantee 9: Run ends with a cause that attacks, and reports what waits.
+func TestGuarantee9HostileCause(t *testing.T) {
+	for _, method := range methods {
+		t.Run(method, func(t *testing.T) {
+			inEachAttack(t, func(t *testing.T, attack func()) {
+				logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+				s := open(t, inMemory(), config{Logger: logger, Retry: steady(3)}, func(ctx context.Context, j job) error {
+					if j.Payload == "again" {
+						return errFailed
+					}
+					<-ctx.Done()
+					return ctx.Err()
+				})
+				s.PauseKey("paused")
+				s.submit("key", "runs")
+				s.submit("again", "again")
+				s.submit("paused", "waits")
+				time.Sleep(500 * time.Millisecond)
+				cause := &hostile{method, attack}
+				s.stop(cause)
+				<-s.ended
+				s.check()
+				for _, payload := range []string{"waits", "again"} {
+					if r := s.outcomeOf(payload); r.Outcome != dispatcher.Dropped || r.Err == nil {
+						t.Errorf("%s: %v, %v, want dropped", payload, r.Outcome, r.Err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// badBackend is a backend whose methods attack while it is armed.
+type badBackend struct {
+	backend.Backend
+	attack func()
+	armed  atomic.Bool
+}
+
+func (b *badBackend) mayAttack() {
+	if b.armed.Load() {
+		b.attack()
+	}
+}
+
+func (b *badBackend) Reserve(ctx context.Context, reqs []backend.Request, ds []backend.Decision) error {
+	b.mayAttack()
+	return b.Backend.Reserve(ctx, reqs, ds)
+}
+
+func (b *badBackend) Hold(ctx context.Context, key string, d time.Duration) error {
+	b.mayAttack()
+	return b.Backend.Hold(ctx, key, d)
+}
+
+func (b *badBackend) Release(context.Context, []backend.Limit, int64) error {
+	b.mayAttack()
+	return nil
+}
+
+// badInProcess is one in this process.
+type badInProcess struct {
+	*badBackend
+	backend.InProcess
+}
+
+// Guarantee 9: a backend that panics is one that fails: jobs wait until it doesn't.
+func TestGuarantee9HostileBackend(t *testing.T) {
+	for _, inProcess := range []bool{true, false} {
+		for name, attack := range attacks {
+			if inProcess && name == "exits" {
+				continue // it would end the goroutine that schedules
+			}
+			t.Run(fmt.Sprintf("in process %v/%s", inProcess, name), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					b := &badBackend{Backend: inMemory(), attack: attack}
+					b.armed.Store(true)
+					used := backend.Backend(b)
+					if inProcess {
+						used = badInProcess{b, inMemory()}
+					}
+					s := open(t, used, config{Workers: 2}, func(_ context.Context, j job) error {
+						if j.Payload == "held" && j.Attempt() == 1 {
+							return dispatcher.RetryAfter(time.Second, nil)
+						}
+						return nil
+					})
+					s.submit("held", "held")
+					s.submit("limited", "limited", limit("limited", perSecond(1)))
+					time.Sleep(5 * time.Second)
+					if s.Stats().Away == nil {
+						t.Error("Stats().Away = nil while the backend panics")
+					}
+					b.armed.Store(false)
+					time.Sleep(5 * time.Second)
+					// It is canceled when it has a slot, which is to be given back.
+					h := s.track(job{Key: "b", Limits: []dispatcher.Limit{limit("x", perSecond(1))}, Options: &options{NotBefore: s.begin.Add(11 * time.Second)}})
+					time.Sleep(time.Second - time.Millisecond)
+					b.armed.Store(true)
+					h.Cancel()
+					time.Sleep(time.Second)
+					b.armed.Store(false)
+					s.wantGood()
+					for _, payload := range []string{"held", "limited"} {
+						if r := s.outcomeOf(payload); r.Outcome != dispatcher.Succeeded {
+							t.Errorf("%s: %v, %v, want succeeded", payload, r.Outcome, r.Err)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// A backend that panics ends the Wait that asks it, with an error, and not the others.
+func TestWaitWithAHostileBackend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &badBackend{Backend: inMemory()}
+		b.attack = func() { b.armed.Store(false); panic("on purpose") }
+		f, err := dispatcher.NewFreqLimit(b, perSecond(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Wait(t.Context(), "key"); err != nil {
+			t.Errorf("Wait() = %v, want nil", err)
+		}
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { first <- f.Wait(t.Context(), "key") }()
+		synctest.Wait()
+		go func() { second <- f.Wait(t.Context(), "key") }()
+		synctest.Wait()
+		b.armed.Store(true)
+		if err := <-first; err == nil {
+			t.Error("Wait() while the backend panics = nil, want an error")
+		} else if _, ok := errors.AsType[*dispatcher.PanicError](err); !ok {
+			t.Errorf("Wait() while the backend panics = %v, want a PanicError", err)
+		}
+		if err := <-second; err != nil {
+			t.Errorf("Wait() of another = %v, want nil", err)
+		}
+	})
+}
+
+// What a submitter's own code does is the submitter's alone: its Limits, its iterator and its context
+// panic in its goroutine, and the dispatcher goes on.
+func TestGuarantee9HostileSubmission(t *testing.T) {
+	inEachAttack(t, func(t *testing.T, attack func()) {
+		s := open(t, inMemory(), config{Workers: 2, Limits: func(key, payload string) []dispatcher.Limit {
+			if payload == "bad" {
+				attack()
+			}
+			return nil
+		}}, nil)
+		jobs := iter.Seq[job](func(yield func(job) bool) {
+			if yield(job{Key: "first", Payload: "first"}) {
+				attack()
+			}
+		})
+		for _, submit := range []func(){
+			func() { _ = s.Submit(t.Context(), "key", "bad") },
+			func() { _, _ = s.SubmitAll(t.Context(), jobs) },
+			func() { _ = s.Submit(hostileContext{t.Context(), attack}, "key", "good") },
+		} {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				defer func() { _ = recover() }()
+				submit()
+			}()
+			<-done
+		}
+		s.wantGood()
+	})
+}
+
+// What Config.Limits panics with is not looked into by SubmitAll.
+func TestSubmitAllWithAHostilePanic(t *testing.T) {
+	cfg := config{Limits: func(string, string) []dispatcher.Limit { panic(&hostile{"Is", attacks["panics"]}) }}
+	s := prepare(t, inMemory(), cfg, nil)
+	n, err := s.SubmitAll(t.Context(), slices.Values([]job{{Payload: "bad"}}))
+	if _, ok := errors.AsType[*dispatcher.PanicError](err); !ok || n != 0 {
+		t.Errorf("SubmitAll() = %d, %v, want 0 and a PanicError", n, err)
+	}
+}
+
+// A Logger that attacks does not change the outcome of a job whose handler is wrapped in Log.
+func TestLogWithAHostileLogger(t *testing.T) {
+	for _, where := range []string{"Enabled", "Handle"} {
+		synctest.Test(t, func(t *testing.T) {
+			logger := slog.New(hostileHandler{slog.DiscardHandler, attacks["panics"], where})
+			s := open(t, inMemory(), config{}, dispatcher.Chain(func(_ context.Context, j job) error {
+				if j.Payload == "fails" {
+					return errFailed
+				}
+				return nil
+			}, dispatcher.Log[string](logger)))
+			s.submit("key", "fails")
+			s.wantGood()
+			if r := s.outcomeOf("fails"); r.Outcome != dispatcher.Failed || r.Err != errFailed {
+				t.Errorf("the job has %v, %v, want failed", r.Outcome, r.Err)
+			}
+		})
+	}
+}
+
+// The text of an error of a job says all that is known, also if what the handler returned panics.
+func TestErrorTexts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{Retry: steady(2)}, func(ctx context.Context, j job) error {
+			switch j.Payload {
+			case "canceled":
+				<-ctx.Done()
+				return errFailed
+			case "says so":
+				<-ctx.Done()
+				return fmt.Errorf("sending: %w", context.Cause(ctx))
+			}
+			return errFailed
+		})
+		for _, payload := range []string{"canceled", "says so"} {
+			h := s.track(job{Key: payload, Payload: payload})
+			time.Sleep(time.Millisecond)
+			h.Cancel()
+		}
+		s.submitJob(job{Key: "again", Payload: "again", Options: &options{Retry: &dispatcher.Retry{MaxAttempts: 2, Initial: time.Hour}}})
+		s.PauseKey("waits")
+		s.submit("waits", "waits")
+		time.Sleep(time.Second)
+		s.cut()
+		for payload, want := range map[string]string{
+			"canceled": "dispatcher: canceled: failed",
+			"says so":  "sending: dispatcher: canceled",
+			"again":    "dispatcher: stopped before the job was done: enough; attempt 1: failed",
+			"waits":    "dispatcher: stopped before the job was done: enough",
+		} {
+			if got := s.outcomeOf(payload).Err.Error(); got != want {
+				t.Errorf("%s: %q, want %q", payload, got, want)
+			}
+		}
+		for payload, want := range map[string][]error{
+			"canceled": {dispatcher.ErrCanceled, errFailed},
+			"says so":  {dispatcher.ErrCanceled},
+			"again":    {dispatcher.ErrStopped, errEnough, errFailed},
+			"waits":    {dispatcher.ErrStopped, errEnough},
+		} {
+			for _, target := range want {
+				if err := s.outcomeOf(payload).Err; !errors.Is(err, target) {
+					t.Errorf("%s: %v does not match %v", payload, err, target)
+				}
+			}
+		}
+		if strings.Contains(s.outcomeOf("waits").Err.Error(), "attempt") {
+			t.Error("a job that never ran has an attempt")
+		}
+	})
+}
