@@ -19,6 +19,22 @@ func (d *Dispatcher[T]) post(do func(l *loop[T], now int64)) {
 	d.inbox.commands = append(d.inbox.commands, do)
 }
 
+// commandsAtOnce is how many commands are obeyed at a time, so that a million make no start
+// late.
+const commandsAtOnce = 256
+
+// obey does what was commanded first.
+func (l *loop[T]) obey(now int64) {
+	for range min(len(l.commands)-l.obeyed, commandsAtOnce) {
+		l.commands[l.obeyed](l, now)
+		l.commands[l.obeyed] = nil
+		l.obeyed++
+	}
+	if l.obeyed == len(l.commands) {
+		l.commands, l.obeyed = empty(l.commands), 0
+	}
+}
+
 // question is something for the loop to find out, once it has taken in the jobs that
 // were submitted before.
 type question[T any] struct {
@@ -57,8 +73,11 @@ func ask[T, R any](ctx context.Context, d *Dispatcher[T], find func(l *loop[T], 
 }
 
 // answerAll answers what was asked, as far as the jobs that were submitted before have
-// been taken in.
+// been taken in, and what was commanded has been done.
 func (l *loop[T]) answerAll(now int64) {
+	if len(l.commands) > 0 {
+		return
+	}
 	n := 0
 	for n < len(l.questions) && l.questions[n].after <= l.taken {
 		l.questions[n].answer(l, now)

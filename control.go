@@ -142,17 +142,22 @@ func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]],
 // More may be submitted meanwhile, by handlers too. It waits for Run, if that has not
 // been called.
 func (d *Dispatcher[T]) WaitIdle(ctx context.Context) error {
-	idle := make(chan struct{})
-	d.command(func(l *loop[T], _ int64) { l.idlers = append(l.idlers, idle) })
+	d.mu.Lock()
+	if d.idle == nil {
+		d.idle = make(chan struct{})
+	}
+	idle := d.idle
+	if !d.over {
+		d.post(func(*loop[T], int64) {}) // so that the loop looks whether it is
+	}
+	d.mu.Unlock()
+	d.signal()
 	select {
 	case <-idle:
 		return nil
 	case <-d.done:
 		return nil
 	case <-ctx.Done():
-		d.command(func(l *loop[T], _ int64) {
-			l.idlers = slices.DeleteFunc(l.idlers, func(c chan<- struct{}) bool { return c == idle })
-		})
 		return fmt.Errorf("dispatcher: wait: %w", context.Cause(ctx))
 	}
 }
@@ -161,15 +166,11 @@ func (d *Dispatcher[T]) WaitIdle(ctx context.Context) error {
 // a handler that has ended may have submitted something before.
 func (l *loop[T]) tellIdle() {
 	l.mu.Lock()
-	news := l.inbox.hasNews()
-	l.mu.Unlock()
-	if news {
-		return
+	defer l.mu.Unlock()
+	if l.idle != nil && !l.inbox.hasNews() {
+		close(l.idle)
+		l.idle = nil
 	}
-	for _, idle := range l.idlers {
-		close(idle)
-	}
-	l.idlers = nil
 }
 
 // SubmitAll submits jobs one after another, and waits for room where Submit would say

@@ -32,14 +32,15 @@ type Dispatcher[T any] struct {
 	// read are in cache lines of their own.
 	_ [64]byte
 
-	waiting   atomic.Int64 // accepted jobs that no worker has, at most Capacity but for retries, and express.unsaid
-	told      atomic.Bool  // the loop has been woken, and has not looked since
-	mu        sync.Mutex   // guards what follows
-	closed    bool         // nothing is accepted any more
-	ran       bool         // Run has been called
-	over      bool         // Run has returned
-	submitted uint64       // accepted jobs
-	replaced  uint64       // payloads that took the place of others
+	waiting   atomic.Int64  // accepted jobs that no worker has, at most Capacity but for retries, and express.unsaid
+	told      atomic.Bool   // the loop has been woken, and has not looked since
+	mu        sync.Mutex    // guards what follows
+	closed    bool          // nothing is accepted any more
+	ran       bool          // Run has been called
+	over      bool          // Run has returned
+	idle      chan struct{} // closed when there is nothing to do; nil: nobody waits for that
+	submitted uint64        // accepted jobs
+	replaced  uint64        // payloads that took the place of others
 	ids       table.Map[string, *entry[T]]
 	inbox     inbox[T]
 	plain     intake[T]

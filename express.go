@@ -219,7 +219,7 @@ func (l *loop[T]) openExpress() {
 	defer l.desk.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.inbox.hasNews() {
+	if l.inbox.hasNews() || l.idle != nil { // plain jobs end without a word to the loop
 		return
 	}
 	l.express = true

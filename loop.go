@@ -23,9 +23,10 @@ type loop[T any] struct {
 	sched *schedule.Scheduler
 	asker asker[T]
 
+	commands  []func(l *loop[T], now int64)
+	obeyed    int                         // commands that have been
 	questions []question[T]               // that wait for jobs submitted before them
 	taken     uint64                      // jobs that have been taken in
-	idlers    []chan<- struct{}           // closed when there is nothing to do
 	settings  table.Map[string, *setting] // of limits
 	paces     paces
 
@@ -69,10 +70,10 @@ func (l *loop[T]) run() error {
 		closed := l.takeIn()
 		l.decide()
 		l.handOver()
-		if len(l.fresh) > 0 || !l.left.empty() {
+		if l.hasMore() {
 			continue
 		}
-		if l.idle() {
+		if l.isIdle() {
 			if l.reports.isIdle() {
 				l.tellIdle()
 				if closed {
@@ -80,9 +81,7 @@ func (l *loop[T]) run() error {
 					return nil
 				}
 			}
-			if len(l.idlers) == 0 { // plain jobs end without a word to the loop
-				l.openExpress()
-			}
+			l.openExpress()
 		}
 		l.wait(wakeUp)
 	}
@@ -90,22 +89,28 @@ func (l *loop[T]) run() error {
 	return l.stop()
 }
 
-// takeIn tells the scheduler the news, and returns whether no more jobs can come
-// but those in l.fresh.
+// hasMore reports whether there is news that has not been taken in.
+func (l *loop[T]) hasMore() bool {
+	return len(l.commands) > 0 || len(l.fresh) > 0 || !l.left.empty()
+}
+
+// takeIn tells the scheduler the news, some of it if there is much, and returns whether no
+// more jobs can come but those in l.fresh.
 func (l *loop[T]) takeIn() (closed bool) {
 	in, closed := l.take(l.empty, false)
 	now := l.now()
-	for _, do := range in.commands {
-		do(l, now)
-	}
+	l.commands = append(l.commands, in.commands...)
+	l.obey(now)
 	for _, d := range in.held {
 		l.sched.Hold(now, d.key, d.until)
 	}
 	l.questions = append(l.questions, in.questions...)
 	l.fresh = in.submitted.drain(l.fresh)
-	if !l.left.empty() {
+	switch {
+	case len(l.commands) > 0: // they go before jobs
+	case !l.left.empty():
 		l.admitLeft(now)
-	} else if len(l.fresh) > 0 {
+	case len(l.fresh) > 0:
 		block := l.fresh[0]
 		if l.fresh = l.fresh[1:]; len(l.fresh) == 0 {
 			l.fresh = nil // an empty slice would hold all the memory
@@ -127,8 +132,8 @@ func (l *loop[T]) takeIn() (closed bool) {
 	return closed
 }
 
-// idle reports whether there is nothing to do.
-func (l *loop[T]) idle() bool {
+// isIdle reports whether there is nothing to do.
+func (l *loop[T]) isIdle() bool {
 	return l.sched.Waiting() == 0 && len(l.coming) == 0 && l.busy == 0 && (!l.express || l.passed)
 }
 
