@@ -80,7 +80,8 @@ func TestRepliesThatPass(t *testing.T) {
 	}
 }
 
-// A reply that the script can't have made is an error that may pass.
+// A reply that the script can't have made does not get better by itself, but something
+// may be in the way.
 func TestMalformedReply(t *testing.T) {
 	client := redistest.Client(t)
 	client.AddHook(around(func(cmds []redis.Cmder, next func([]redis.Cmder) error) error {
@@ -90,10 +91,12 @@ func TestMalformedReply(t *testing.T) {
 		}
 		return err
 	}))
+	b, reqs := newBackend(t, client, Config{}), []backend.Request{request(limit("k", every(time.Hour, 1)))}
+	wantSetup(t, decide(t, b, reqs...)[0], "Lua scripts")
+	b.setup.answered = true
 	var ds [1]backend.Decision
-	err := newBackend(t, client, Config{}).Reserve(t.Context(), []backend.Request{request(limit("k", every(time.Hour, 1)))}, ds[:])
-	if !errors.Is(err, errReply) || !ds[0].Undecided {
-		t.Errorf("Reserve() = %v, %+v, want %v and Undecided", err, ds[0], errReply)
+	if err := b.Reserve(t.Context(), reqs, ds[:]); !errors.Is(err, errReply) || !ds[0].Undecided {
+		t.Errorf("Reserve() after an answer = %v, %+v, want %v and Undecided", err, ds[0], errReply)
 	}
 }
 

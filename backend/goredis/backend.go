@@ -49,13 +49,14 @@ type Backend struct {
 	logger  *slog.Logger
 	epoch   time.Time // local instant 0
 
-	mu      sync.Mutex // guards what follows
-	pending *batch     // not yet on its way; nil if empty
-	size    int        // requests of the last batch that went
-	calls   int        // goroutines that call
-	clock   clock
-	watched bool // the eviction policy has been looked at
-	setup   setup
+	mu       sync.Mutex // guards what follows
+	pending  *batch     // not yet on its way; nil if empty
+	size     int        // requests of the last batch that went
+	calls    int        // goroutines that call
+	clock    clock
+	watched  bool // the eviction policy has been looked at
+	setup    setup
+	greeting greeting
 }
 
 // Clients are told apart by what they can do, so that one that is wrapped in another

@@ -63,8 +63,9 @@ func (b *Backend) take(parts []*part, commands []redis.Cmder, sent, received int
 		if p.err != nil || b.cluster {
 			b.clock.forget() // the next answer may come from another server
 		}
-		p.err = b.explain(p.err)
-		p.final = b.setup.lasts(p.err, received)
+		var o outlook
+		o, p.err = b.judge(b.explain(p.err, received))
+		p.final = b.setup.isFinal(p.err, o, received)
 		if p.err == nil {
 			p.offset = b.clock.sample(sent, received, number(p.reply))
 		}

@@ -62,7 +62,13 @@
 // for a server whose clock is set forward, for that looks as if time had passed;
 // if it is set back, what was left to wait stays as it was.
 //
-// A failure that time does not mend, such as a user without the right to run
-// scripts, is a [*SetupError] and ends the requests. For one about the user or the
-// password Redis counts as away for ten seconds before, if it has answered before.
+// Errors that don't fix themselves, such as those of a user who may not run scripts or
+// of a client that has been closed, are a [*SetupError] that says what to change, and
+// end the requests. Those that somebody may be about to fix, such as a password that is
+// being changed, end them when they have lasted for ten seconds; until then Redis counts
+// as away, if it has answered before. Requests that are made later, when all is set up,
+// are decided as always.
+//
+// Where the server only hangs up, as it does in protected mode, the backend connects
+// once more, with the client's options, to find out why: once a second at most.
 package goredis

@@ -2,6 +2,7 @@ package goredis
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
 	if err == nil && foreign {
 		return &backend.LimitError{Key: key, Err: ErrForeign}
 	}
-	return b.explain(err)
+	return b.setupError(err)
 }
 
 // Release implements [backend.Releaser]: a stamp is microseconds since 1970 by
@@ -35,14 +36,18 @@ func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int
 	for i := range limits {
 		keys[i] = b.prefix + limits[i].Key
 	}
-	return b.explain(releaseScript.Run(ctx, b.client, keys, encodeRelease(stamp, limits), b.ttl).Err())
+	return b.setupError(releaseScript.Run(ctx, b.client, keys, encodeRelease(stamp, limits), b.ttl).Err())
 }
 
 // Clear implements [backend.Backend]: it deletes all keys that begin with the
 // prefix, by SCAN and UNLINK, which do not hold up the server. Keys that others
 // charge meanwhile may stay.
 func (b *Backend) Clear(ctx context.Context) error {
-	return b.explain(b.eachServer(ctx, b.clear))
+	err := b.setupError(b.eachServer(ctx, b.clear))
+	if setup, ok := errors.AsType[*SetupError](err); ok && setup.Advice == giveRights {
+		setup.Advice = "give the Redis user the commands SCAN and UNLINK on the prefix of the limits"
+	}
+	return err
 }
 
 // scanCount is how many keys the server looks at for one answer.
@@ -84,10 +89,8 @@ func (b *Backend) eachServer(ctx context.Context, f func(context.Context, redis.
 	return f(ctx, b.client)
 }
 
-// explain returns err, as a [*SetupError] if it is one.
-func (b *Backend) explain(err error) error {
-	if setup := b.setupError(err); setup != nil {
-		return setup
-	}
+// setupError returns err, as a [*SetupError] if it is one.
+func (b *Backend) setupError(err error) error {
+	_, err = b.judge(err)
 	return err
 }

@@ -1,8 +1,11 @@
 package goredis_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -123,18 +126,61 @@ func wantSetupError(t *testing.T, got fate, says, advice string) {
 	}
 }
 
-// A user who gets the rights while the dispatcher runs can work.
+// What is set up while the dispatcher runs works from then on.
 func TestRedisIsSetUpLater(t *testing.T) {
-	server := redistest.Start(t)
-	admin := server.Client(t)
-	ask(t, admin, "ACL", "SETUSER", "limiter", "on", "nopass", "~*", "+@all", "-evalsha", "-eval")
-	o := steady(server.Addr())
-	o.Username, o.Password = "limiter", "any"
-	l := newLoad(t, "limiter", redistest.Prefix(t), redis.NewClient(o), dispatcher.Config[int]{})
-	wantSetupError(t, l.result(l.must(outageLimit("k"))), "NOPERM", "EVALSHA")
-	ask(t, admin, "ACL", "SETUSER", "limiter", "+evalsha", "+eval")
-	if got := l.result(l.must(outageLimit("k"))); got.outcome != dispatcher.Succeeded {
-		t.Errorf("outcome = %v with %v, want it to succeed", got.outcome, got.err)
+	for _, c := range []struct {
+		name   string
+		args   []string // of the server
+		before []any    // what is to be set up is not
+		set    func(*redis.Options)
+		says   string
+		advice string
+		after  []any
+	}{
+		{
+			"rights", nil,
+			[]any{"ACL", "SETUSER", "limiter", "on", "nopass", "~*", "+@all", "-evalsha", "-eval"},
+			func(o *redis.Options) { o.Username, o.Password = "limiter", "any" },
+			"NOPERM", "EVALSHA",
+			[]any{"ACL", "SETUSER", "limiter", "+evalsha", "+eval"},
+		},
+		{
+			"password", nil,
+			[]any{"ACL", "SETUSER", "default", "resetpass", ">other"},
+			func(o *redis.Options) { o.Password = "secret" },
+			"WRONGPASS", "Password",
+			[]any{"ACL", "SETUSER", "default", ">secret"},
+		},
+		{
+			"protected mode",
+			[]string{"--protected-mode", "yes"},
+			[]any{"PING"},
+			func(o *redis.Options) {
+				o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+					return d.DialContext(ctx, network, addr)
+				}
+			},
+			"DENIED", "protected mode",
+			[]any{"CONFIG", "SET", "protected-mode", "no"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.args != nil && runtime.GOOS != "linux" {
+				t.Skip("there is no other address than 127.0.0.1")
+			}
+			server := redistest.Start(t, c.args...)
+			admin := server.Client(t)
+			ask(t, admin, c.before...) // on a connection that keeps its rights
+			o := steady(server.Addr())
+			c.set(o)
+			l := newLoad(t, c.name, redistest.Prefix(t), redis.NewClient(o), dispatcher.Config[int]{})
+			wantSetupError(t, l.result(l.must(outageLimit("k"))), c.says, c.advice)
+			ask(t, admin, c.after...)
+			if got := l.result(l.must(outageLimit("k"))); got.outcome != dispatcher.Succeeded {
+				t.Errorf("outcome = %v with %v, want it to succeed", got.outcome, got.err)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,8 @@ package goredis
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +56,50 @@ func TestWrongCredentials(t *testing.T) {
 	takes(t, newBackend(t, clientWith(t, &redis.Options{Addr: server.Addr(), Password: "secret"}), Config{}), limit("k", every(time.Hour, 1)))
 }
 
+// Trap 22: to a client that has not logged in, a server does not listen for long. A
+// command with many keys gets another error than a short one.
+func TestNoPasswordForManyKeys(t *testing.T) {
+	server := redistest.Start(t, "--requirepass", "secret")
+	b := newBackend(t, clientWith(t, &redis.Options{Addr: server.Addr(), MaxRetries: -1}), Config{})
+	reqs := make([]backend.Request, 30)
+	for i := range reqs {
+		reqs[i] = request(limit(fmt.Sprint(i), every(time.Hour, 1)))
+	}
+	for _, d := range decide(t, b, reqs...) {
+		wantSetup(t, d, "Username and Password")
+	}
+}
+
+// A client that has been closed does not come back.
+func TestClientIsClosed(t *testing.T) {
+	client := redistest.Client(t)
+	o := *client.Options()
+	mine := redis.NewClient(&o)
+	b := newBackend(t, mine, Config{})
+	takes(t, b, limit("k", every(time.Hour, 1)))
+	if err := mine.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantAllSetup(t, b, "close the client")
+	wantSetupError(t, "Clear()", b.Clear(t.Context()), "close the client")
+}
+
+// The client's address can't be one of a server, or is that of something else.
+func TestWrongAddress(t *testing.T) {
+	web := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(web.Close)
+	for addr, advice := range map[string]string{
+		"localhost":                  "host:port",
+		"localhost:redis-server":     "host:port",
+		"localhost:99999":            "host:port",
+		"redis://localhost:6379":     "host:port",
+		web.Listener.Addr().String(): "what answers there is none",
+	} {
+		b := newBackend(t, clientWith(t, &redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1}), Config{})
+		wantAllSetup(t, b, advice)
+	}
+}
+
 // setUser makes a user that may do what rules say, on a server that knows the
 // scripts, and returns a backend that is that user. Its prefix is "limits:".
 func setUser(t *testing.T, server *redistest.Server, rules ...string) *Backend {
@@ -88,7 +134,7 @@ func TestUserNeedsWhatTheDocsSay(t *testing.T) {
 	if err := b.Release(t.Context(), []backend.Limit{k}, 1); err != nil {
 		t.Errorf("Release() = %v, want nil", err)
 	}
-	wantSetupError(t, "Clear() without SCAN", b.Clear(t.Context()), "")
+	wantSetupError(t, "Clear() without SCAN", b.Clear(t.Context()), "SCAN and UNLINK")
 	if err := setUser(t, server, append(needed, "~limits:*", "+scan", "+unlink")...).Clear(t.Context()); err != nil {
 		t.Errorf("Clear() = %v, want nil", err)
 	}
@@ -133,48 +179,3 @@ func TestWrongDatabase(t *testing.T) {
 	node := redistest.Cluster(t)[0]
 	wantAllSetup(t, newBackend(t, clientWith(t, &redis.Options{Addr: node, DB: 1}), Config{}), "DB of the client to 0")
 }
-
-// Errors that time does not mend are told from those that it does.
-func TestSetupError(t *testing.T) {
-	b := newBackend(t, unasked(t), Config{})
-	for _, c := range []struct {
-		err  error
-		want bool
-	}{
-		{nil, false},
-		{errors.New("NOPERM is no word of Redis here"), false},
-		{redis.ErrClosed, false},
-		{replied("NOPERM this user has no permissions to run the 'evalsha' command"), true},
-		{replied("LOADING Redis is loading the dataset in memory"), false},
-		{replied("READONLY You can't write against a read only replica."), false},
-		{replied("OOM command not allowed when used memory > 'maxmemory'."), false},
-		{replied("CLUSTERDOWN The cluster is down"), false},
-		{replied("TRYAGAIN Multiple keys request during rehashing of slot"), false},
-		{replied("MASTERDOWN Link with MASTER is down"), false},
-		{replied("NOREPLICAS Not enough good replicas to write."), false},
-		{replied("BUSY Redis is busy running a script."), false},
-		{replied("MISCONF Redis is configured to save RDB snapshots"), false},
-		{replied("ERR max number of clients reached"), false},
-		{replied("MOVED 1234 127.0.0.1:7001"), true},
-		{replied("ERR Unknown Redis command called from script script: 49d3, on @user_script:27."), true},
-		{replied("ERR Error running script (call to f_49d3): @user_script:27: @user_script: 27: Unknown Redis command called from Lua script"), true},
-		{replied("ERR Error running script (call to f_49d3): @user_script:27: The user executing the script can't run this command or subcommand"), true},
-		{fmt.Errorf("wrapped: %w", replied("WRONGPASS invalid username-password pair")), true},
-	} {
-		got := b.setupError(c.err)
-		if (got != nil) != c.want {
-			t.Errorf("setupError(%v) = %v, want one: %v", c.err, got, c.want)
-		}
-		if got != nil && (!errors.Is(got, c.err) || !strings.Contains(got.Error(), c.err.Error())) {
-			t.Errorf("setupError(%v) = %v, want it to wrap the error", c.err, got)
-		}
-	}
-}
-
-// replied is an error that the server replies with.
-type replied string
-
-func (r replied) Error() string { return string(r) }
-
-// RedisError implements redis.Error.
-func (r replied) RedisError() {}
