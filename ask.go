@@ -23,9 +23,9 @@ type asker[T any] struct {
 	requests  [1]backend.Request
 	decisions [1]backend.Decision
 
-	next   *batch[T] // being collected
-	flying int       // batches on their way
-	trip   roundTrip // how long they take, if Config.Horizon does not say
+	next    *batch[T]   // being collected
+	batches []*batch[T] // on their way
+	trip    roundTrip   // how long they take, if Config.Horizon does not say
 
 	failures int   // in a row
 	someAt   int64 // when a part of the backend was last reported to fail

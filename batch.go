@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"slices"
 	"time"
 
 	"github.com/freqlimit/dispatcher/backend"
@@ -21,6 +22,10 @@ type batch[T any] struct {
 	decisions []backend.Decision
 	err       error
 	took      time.Duration
+
+	// What has changed meanwhile: the answer may be of before.
+	outdated []string // limits that got something back
+	cleared  bool     // all was forgotten
 }
 
 // add adds the request for a job to a batch.
@@ -38,7 +43,7 @@ func (a *asker[T]) add(now int64, b *batch[T], e *entry[T]) {
 // flush sends the batch that was collected, or lets it wait for company.
 func (a *asker[T]) flush() {
 	b := a.next
-	if b == nil || a.flying >= maxFlying || a.flying > 0 && len(b.entries) < batchSize {
+	if b == nil || len(a.batches) >= maxFlying || len(a.batches) > 0 && len(b.entries) < batchSize {
 		return
 	}
 	l := a.loop
@@ -50,7 +55,7 @@ func (a *asker[T]) flush() {
 	}
 	b.decisions = make([]backend.Decision, len(b.requests))
 	a.next = nil
-	a.flying++
+	a.batches = append(a.batches, b)
 	l.group.Go(func() error {
 		sent := time.Now()
 		defer func() { // also if the backend ends the goroutine
@@ -68,7 +73,7 @@ func (a *asker[T]) flush() {
 
 // answered is called when a batch is back.
 func (a *asker[T]) answered(now int64, b *batch[T]) {
-	a.flying--
+	a.arrived(b)
 	a.note(b.err)
 	if b.err == nil {
 		a.noteSome(now, b.undecided())
@@ -81,6 +86,13 @@ func (a *asker[T]) answered(now int64, b *batch[T]) {
 	for i, e := range b.entries {
 		a.tell(now, e, &b.decisions[i], b.err)
 	}
+	a.distrust(now, b)
+}
+
+// arrived notes that a batch is back.
+func (a *asker[T]) arrived(b *batch[T]) {
+	i := slices.Index(a.batches, b)
+	a.batches = slices.Delete(a.batches, i, i+1)
 }
 
 // undecided is the first error that kept a request from being decided.
@@ -98,7 +110,7 @@ func (b *batch[T]) undecided() error {
 
 // discard gives back what a batch was granted that came too late.
 func (a *asker[T]) discard(b *batch[T]) {
-	a.flying--
+	a.arrived(b)
 	ctx, cancel := lastWords(a.loop.ctx)
 	defer cancel()
 	// The latest first: a limit takes back only its last slot.

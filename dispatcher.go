@@ -216,8 +216,9 @@ func isFull(err error) bool {
 }
 
 // Hold closes a key for a time from now: no job of the key starts before, and
-// none that is under a limit with that key. Through a shared backend it holds for
-// limits of other processes too. It only extends: an earlier end than the present
+// none that is under a limit with that key, in any dispatcher of the backend, in
+// this process and others: see [backend.Watcher] and [backend.Request.HeldBy] for
+// how they hear of it. It only extends: an earlier end than the present
 // one changes nothing, nor does a delay of zero or less. A job whose slot has
 // been taken already, at most Config.Horizon ago, still starts.
 //
@@ -227,17 +228,6 @@ func (d *Dispatcher[T]) Hold(ctx context.Context, key string, delay time.Duratio
 	until, err := d.holdKey(ctx, key, delay)
 	d.heed(key, until)
 	return err
-}
-
-// heed has the loop hear of a hold.
-func (d *Dispatcher[T]) heed(key string, until int64) {
-	d.mu.Lock()
-	if !d.over {
-		d.stopExpress()
-		d.inbox.held = append(d.inbox.held, hold{key, until})
-	}
-	d.mu.Unlock()
-	d.signal()
 }
 
 // holdKey holds a key at the backend and returns until when, by a clock that
@@ -269,6 +259,7 @@ func (d *Dispatcher[T]) Run(ctx context.Context) error {
 		return ErrRunning
 	}
 	defer d.finish()
+	defer d.watch(ctx)()
 	group, ctx := errgroup.WithContext(ctx)
 	d.reports.group, d.reports.idle = group, d.signal
 	group.Go(func() error { return newLoop(ctx, d, group).run() })

@@ -42,7 +42,7 @@ func (l *loop[T]) stop() error {
 		for _, b := range in.answered {
 			l.asker.discard(b)
 		}
-		if l.busy == 0 && l.asker.flying == 0 && l.reports.isIdle() {
+		if l.busy == 0 && len(l.asker.batches) == 0 && l.reports.isIdle() {
 			return context.Cause(l.ctx)
 		}
 		<-l.wake

@@ -3,7 +3,7 @@ package dispatcher
 // inbox is the news for the goroutine that schedules.
 type inbox[T any] struct {
 	submitted blocks[submission[T]]
-	held      []hold
+	news      []news
 	answered  []*batch[T]
 	commands  []func(l *loop[T], now int64)
 	questions []question[T]
@@ -11,12 +11,7 @@ type inbox[T any] struct {
 
 // hasNews reports whether there is something from outside.
 func (in *inbox[T]) hasNews() bool {
-	return len(in.submitted.last) > 0 || len(in.commands) > 0 || len(in.questions) > 0 || len(in.held) > 0
-}
-
-type hold struct {
-	key   string
-	until int64
+	return len(in.submitted.last) > 0 || len(in.commands) > 0 || len(in.questions) > 0 || len(in.news) > 0
 }
 
 // blocks is submitted jobs, in blocks of blockSize: a queue that grows to
@@ -105,7 +100,7 @@ func (l *loop[T]) take(empty inbox[T], closing bool) (in inbox[T], closed bool) 
 func (in inbox[T]) reset() inbox[T] {
 	return inbox[T]{
 		submitted: blocks[submission[T]]{spare: in.submitted.spare},
-		held:      empty(in.held),
+		news:      empty(in.news),
 		answered:  empty(in.answered),
 		commands:  empty(in.commands),
 		questions: empty(in.questions),

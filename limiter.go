@@ -28,22 +28,26 @@ import (
 type FreqLimit struct {
 	backend  backend.Backend
 	releaser backend.Releaser // nil if the backend is none
+	watcher  backend.Watcher  // the same
 	params   gcra.FreqLimitParams
 	remote   bool // the backend is in another process
 
 	mu   sync.Mutex // guards what follows, and the lines and waiters in it
 	keys table.Map[string, *line]
 	trip roundTrip // to a remote backend
+
+	watching bool   // the backend tells its news, or is about to
+	stop     func() // ends that; nil while it begins
 }
 
 // line is those who wait for a key, first come first. The front ones hold a slot
 // each, in order; the first that holds none is at the counter: it asks the
 // backend for the next slot.
 type line struct {
-	waiters list.List     // of *waiter
-	counter *list.Element // nil if all hold slots
-	asking  bool          // the backend is being asked: answers must come in order
-	cleared bool          // meanwhile all was forgotten
+	waiters  list.List     // of *waiter
+	counter  *list.Element // nil if all hold slots
+	asking   bool          // the backend is being asked: answers must come in order
+	outdated bool          // meanwhile it may open earlier than the answer says
 
 	spares    []slot // to give back to the backend, the latest first
 	releasing bool   // somebody does: it takes back the last one only
@@ -72,6 +76,7 @@ func NewFreqLimit(b backend.Backend, params gcra.FreqLimitParams) (*FreqLimit, e
 	}
 	f := &FreqLimit{backend: b, params: params}
 	f.releaser, _ = b.(backend.Releaser)
+	f.watcher, _ = b.(backend.Watcher)
 	_, inProcess := b.(backend.InProcess)
 	f.remote = !inProcess
 	return f, nil
@@ -220,8 +225,8 @@ func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) err
 	if err == nil {
 		f.trip.observe(answered.Sub(asked))
 	}
-	cleared := l.cleared
-	l.asking, l.cleared = false, false
+	outdated := l.outdated
+	l.asking, l.outdated = false, false
 	if l.counter != nil {
 		l.counter.Value.(*waiter).tell() // it may have come while this one asked
 	}
@@ -229,17 +234,22 @@ func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) err
 		f.mu.Unlock()
 		return err
 	}
+	watch := false
 	if d.Granted {
 		l.give(slot{d.Slot, d.Stamp})
 	} else {
+		watch = f.worthWatching(d.Slot.Sub(answered))
 		// A refusal may name a slot within the horizon, which has come nearer: not
 		// so often that this would be a loop without end.
 		w.again = d.Slot
-		if soonest := answered.Add(lead + time.Millisecond); cleared || w.again.Before(soonest) {
+		if soonest := answered.Add(lead + time.Millisecond); outdated || w.again.Before(soonest) {
 			w.again = soonest
 		}
 	}
 	f.mu.Unlock()
+	if watch {
+		f.watch()
+	}
 	f.release(ctx, key, l)
 	return nil
 }
@@ -277,6 +287,7 @@ func (f *FreqLimit) remove(key string, l *line, e *list.Element) {
 	l.waiters.Remove(e)
 	if l.waiters.Len() == 0 {
 		f.keys.Delete(key)
+		f.unwatch()
 	}
 }
 
@@ -347,15 +358,6 @@ func (f *FreqLimit) Clear(ctx context.Context) error {
 	if err := f.backend.Clear(ctx); err != nil {
 		return fmt.Errorf("dispatcher: clear: %w", err)
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, l := range f.keys.All() {
-		l.cleared = l.asking // the answer may be of before
-		if l.counter != nil {
-			w := l.counter.Value.(*waiter)
-			w.again = time.Time{}
-			w.tell()
-		}
-	}
+	f.askAnew()
 	return nil
 }

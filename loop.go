@@ -34,6 +34,8 @@ type loop[T any] struct {
 	passed  bool         // all of them have ended
 	left    plainJobs[T] // those that were on their way when that was over, before fresh
 
+	cleared bool // the scheduler has forgotten what the backend has forgotten
+
 	empty  inbox[T]          // memory for the next inbox
 	fresh  [][]submission[T] // submitted, and not yet with the scheduler
 	own    [1]Limit          // scratch of limits
@@ -91,7 +93,7 @@ func (l *loop[T]) run() error {
 
 // hasMore reports whether there is news that has not been taken in.
 func (l *loop[T]) hasMore() bool {
-	return len(l.commands) > 0 || len(l.fresh) > 0 || !l.left.empty()
+	return len(l.commands) > 0 || len(l.fresh) > 0 || !l.left.empty() || !l.cleared
 }
 
 // takeIn tells the scheduler the news, some of it if there is much, and returns whether no
@@ -101,9 +103,10 @@ func (l *loop[T]) takeIn() (closed bool) {
 	now := l.now()
 	l.commands = append(l.commands, in.commands...)
 	l.obey(now)
-	for _, d := range in.held {
-		l.sched.Hold(now, d.key, d.until)
+	for i := range in.news {
+		l.learn(now, in.news[i])
 	}
+	l.cleared = l.sched.ClearSome(now)
 	l.questions = append(l.questions, in.questions...)
 	l.fresh = in.submitted.drain(l.fresh)
 	switch {

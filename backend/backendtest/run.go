@@ -61,6 +61,9 @@ func Run(t *testing.T, newBackend func(t *testing.T) backend.Backend) {
 		{"ReleaseTooLate", testReleaseTooLate},
 		{"ReleaseOfSeveralLimits", testReleaseOfSeveralLimits},
 		{"ReleaseNothing", testReleaseNothing},
+		{"WatchHolds", testWatchHolds},
+		{"WatchReleases", testWatchReleases},
+		{"WatchStop", testWatchStop},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.test(&probe{T: t, b: newBackend(t), stamps: make(map[time.Time]int64)})

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/freqlimit/dispatcher/backend"
@@ -24,6 +25,7 @@ var (
 	_ backend.Backend   = (*Backend)(nil)
 	_ backend.Releaser  = (*Backend)(nil)
 	_ backend.InProcess = (*Backend)(nil)
+	_ backend.Watcher   = (*Backend)(nil)
 )
 
 // Config is optional in every field.
@@ -52,6 +54,9 @@ type Backend struct {
 
 	many  sync.Mutex // is locked before shards, and guards found
 	found []found    // for requests of more limits than few
+
+	watchers backend.Watchers
+	holdsEnd atomic.Int64 // when the last of all holds is over
 
 	stop    chan struct{} // closed by Close
 	stopped sync.Once
@@ -196,6 +201,13 @@ func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
+	if until, extended := b.hold(key, int64(min(d, backend.Unlimited))); extended {
+		b.tellHold(key, until)
+	}
+	return nil
+}
+
+func (b *Backend) hold(key string, d int64) (until int64, extended bool) {
 	s := b.shardOf(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,9 +216,12 @@ func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
 	if e == nil {
 		e = s.add(key)
 	}
-	e.closed = max(e.closed, s.latest+int64(min(d, backend.Unlimited)))
+	if until = s.latest + d; until > e.closed {
+		e.closed, extended = until, true
+		b.extendHolds(until)
+	}
 	b.dropSome(s)
-	return nil
+	return until, extended
 }
 
 // Release implements [backend.Releaser]: a stamp is nanoseconds since New. It
@@ -216,18 +231,22 @@ func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int
 		return err
 	}
 	for i := range limits {
-		b.release(&limits[i], stamp)
+		if b.release(&limits[i], stamp) {
+			b.watchers.Tell(backend.Change{Kind: backend.ChangeRelease, Key: limits[i].Key})
+		}
 	}
 	return nil
 }
 
-func (b *Backend) release(l *backend.Limit, stamp int64) {
+// release reports whether the limit has got something back.
+func (b *Backend) release(l *backend.Limit, stamp int64) (ok bool) {
 	s := b.shardOf(l.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.keys[l.Key]; e != nil {
-		e.State, _ = e.Refund(stamp, l.Params, l.Units())
+		e.State, ok = e.Refund(stamp, l.Params, l.Units())
 	}
+	return ok
 }
 
 // Clear implements [backend.Backend]: all keys are forgotten at one instant. It
@@ -237,10 +256,11 @@ func (b *Backend) Clear(ctx context.Context) error {
 		return err
 	}
 	b.lock(b.every())
-	defer b.unlock(b.every())
 	for i := range b.shards {
 		b.shards[i].clear()
 	}
+	b.unlock(b.every())
+	b.watchers.Tell(backend.Change{Kind: backend.ChangeClear})
 	return nil
 }
 

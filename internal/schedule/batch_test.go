@@ -150,8 +150,11 @@ func (r *rally) play() {
 }
 
 // happen submits a job, or holds a key here or at the backend alone; now and
-// then the rival takes a slot.
+// then the rival takes a slot, or there is news of a limit, which need not be true.
 func (r *rally) happen(e event) {
+	if span(r.t, "news", 0, 4) == 0 {
+		r.Doubt(r.now, rapid.SampledFrom(r.work.limits()).Draw(r.t, "doubted"))
+	}
 	if e.do == holdsKey {
 		k := r.store.key(e.key)
 		k.closed = max(k.closed, e.until)
@@ -168,6 +171,17 @@ func (r *rally) happen(e event) {
 			r.store.reserve(r.now, 0, 1<<40, []backend.Limit{l})
 		}
 	}
+}
+
+// limits returns the keys of the limits of all jobs, and the key of none.
+func (w *workload) limits() []string {
+	keys := []string{"none"}
+	for _, j := range w.work {
+		for _, l := range j.limits {
+			keys = append(keys, l.Key)
+		}
+	}
+	return keys
 }
 
 func (r *rally) finish() {

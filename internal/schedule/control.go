@@ -65,6 +65,9 @@ func (s *Scheduler) Doubt(now int64, key string) {
 		}
 		s.doubted[lim] = s.expected(lim)
 		lim.state.TAT = min(lim.state.TAT, now)
+		for g := &lim.gate; g != nil; g = g.next {
+			g.turn = 0
+		}
 		s.opensEarlier(lim)
 		s.changed(lim)
 	}

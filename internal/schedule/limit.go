@@ -25,8 +25,10 @@ type limit struct {
 	spares  int16 // spare jobs taken for this batch
 	missed  int16 // jobs refused in a row because of another limit, mostMissed at most
 
-	pos      int32 // in Scheduler.debts
-	forgetAt int64 // its place there
+	clears   uint32 // Scheduler.clears, if it is in the picture
+	at       int32  // in Scheduler.limits
+	pos      int32  // in Scheduler.debts
+	forgetAt int64  // its place there
 }
 
 // before implements element, for the limits in debt.
@@ -133,7 +135,7 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 func (s *Scheduler) limitOf(key string) *limit {
 	n := s.nameOf(key)
 	if n.limit == nil {
-		n.limit = &limit{name: n}
+		n.limit = &limit{name: n, clears: s.clears}
 	}
 	return n.limit
 }

@@ -31,11 +31,13 @@ type Scheduler struct {
 	seq     uint64
 	jobs    int // waiting jobs, those that ask included
 
-	names   table.Map[string, *name]
-	recent  *name                      // the one that was looked for last, if it is still there
-	cohorts table.Map[string, *cohort] // those of several gates
-	debts   queue[*limit]              // limits not in use, by when to forget them
-	outage  int64                      // jobs that have limits wait until then: the backend is away
+	names    table.Map[string, *name]
+	recent   *name                      // the one that was looked for last, if it is still there
+	cohorts  table.Map[string, *cohort] // those of several gates
+	clears   uint32                     // calls of Clear
+	clearing *table.Walk[string, *name] // what has not heard of the last one; nil if all has
+	debts    queue[*limit]              // limits not in use, by when to forget them
+	outage   int64                      // jobs that have limits wait until then: the backend is away
 
 	taking    func(*lane, int64) // for a forecast: called before a head is charged at a slot
 	dated     map[*Job]*dated
@@ -277,6 +279,9 @@ func (s *Scheduler) Hold(now int64, key string, until int64) {
 		return
 	}
 	lim := s.limitOf(key)
+	if lim.clears != s.clears {
+		s.cleared(now, lim) // before this hold
+	}
 	if until <= lim.closed {
 		return
 	}

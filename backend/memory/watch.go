@@ -1,0 +1,57 @@
+package memory
+
+import (
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+)
+
+// Watch implements [backend.Watcher]. Changes are told by those who make them, before
+// they return.
+func (b *Backend) Watch(f func(backend.Change)) (stop func()) {
+	stop = b.watchers.Add(f)
+	// A hold that is made from here on is told by who makes it, maybe twice.
+	if b.holdsEnd.Load() > b.now() {
+		for i := range b.shards {
+			for key, until := range b.holds(&b.shards[i]) {
+				f(b.change(key, until))
+			}
+		}
+	}
+	f(backend.Change{Kind: backend.ChangeCurrent})
+	return stop
+}
+
+// holds returns the holds of a shard that are in force, by key.
+func (b *Backend) holds(s *shard) map[string]int64 {
+	holds := make(map[string]int64)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := b.now()
+	for key, e := range s.keys {
+		if e.closed > now {
+			holds[key] = e.closed
+		}
+	}
+	return holds
+}
+
+func (b *Backend) tellHold(key string, until int64) {
+	if b.watchers.Len() > 0 {
+		b.watchers.Tell(b.change(key, until))
+	}
+}
+
+func (b *Backend) change(key string, until int64) backend.Change {
+	return backend.Change{Kind: backend.ChangeHold, Key: key, Until: b.epoch.Add(time.Duration(until))}
+}
+
+// extendHolds notes the end of a hold. Holds go on under the locks of many shards.
+func (b *Backend) extendHolds(until int64) {
+	for {
+		last := b.holdsEnd.Load()
+		if until <= last || b.holdsEnd.CompareAndSwap(last, until) {
+			return
+		}
+	}
+}
