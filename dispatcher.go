@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/internal/schedule"
 	"github.com/freqlimit/dispatcher/internal/table"
 	"golang.org/x/sync/errgroup"
 )
@@ -40,6 +41,7 @@ type Dispatcher[T any] struct {
 	over      bool          // Run has returned
 	idle      chan struct{} // closed when there is nothing to do; nil: nobody waits for that
 	submitted uint64        // accepted jobs
+	latest    int64         // when the last one was
 	replaced  uint64        // payloads that took the place of others
 	ids       table.Map[string, *entry[T]]
 	inbox     inbox[T]
@@ -161,7 +163,7 @@ func (d *Dispatcher[T]) submit(ctx context.Context, job *Job[T], h *Handle[T]) (
 
 // newEntry returns the entry of a job that is not plain.
 func (d *Dispatcher[T]) newEntry(ctx context.Context, job *Job[T], h *Handle[T]) *entry[T] {
-	e := &entry[T]{submitted: d.now(), payload: job.Payload}
+	e := &entry[T]{sched: schedule.Job{Arrival: d.now()}, payload: job.Payload}
 	if job.Options != nil || h != nil {
 		e.extra = &extra[T]{options: job.Options, handle: h, tracked: h != nil || job.Options != nil && job.Options.ID != ""}
 		if h != nil {
@@ -195,8 +197,19 @@ func (d *Dispatcher[T]) accept(s submission[T]) (*entry[T], error) {
 	}
 	d.plain.open = false
 	d.submitted++
+	s.entry.sched.Arrival = d.stamp(s.entry.sched.Arrival)
+	if s.entry.extra != nil {
+		s.entry.extra.submitted = s.entry.sched.Arrival
+	}
 	d.inbox.submitted.add(s)
 	return s.entry, nil
+}
+
+// stamp returns when a job is submitted, no earlier than those before it, though others
+// may have read the clock later and come sooner. It requires that mu is held.
+func (d *Dispatcher[T]) stamp(at int64) int64 {
+	d.latest = max(d.latest, at)
+	return d.latest
 }
 
 // enter counts a job that is to wait, if there is room.

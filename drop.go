@@ -74,7 +74,7 @@ func (l *loop[T]) jobBefore(s *submission[T]) Job[T] {
 		Priority:  s.priority,
 		Options:   s.entry.options(),
 		epoch:     l.epoch,
-		submitted: s.entry.submitted,
+		submitted: s.entry.submitted(),
 		slot:      noSlot,
 	}
 }

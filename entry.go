@@ -11,29 +11,29 @@ import (
 // so it has what no two jobs share and nothing else. Its key, priority and limits
 // are with its lane.
 type entry[T any] struct {
-	sched     schedule.Job // the first field: see entryOf
-	submitted int64        // instant of the scheduler
-	extra     *extra[T]    // nil for most
-	payload   T            // guarded by Dispatcher.mu while a job with an ID waits
+	sched   schedule.Job // the first field: see entryOf
+	extra   *extra[T]    // nil for most
+	payload T            // guarded by Dispatcher.mu while a job with an ID waits
 }
 
 // extra is what few jobs have.
 type extra[T any] struct {
-	ctx      context.Context // that of Submit, for its values; nil if it has none
-	attempt  int             // how often the job has been started
-	failures int             // how often its handler has failed
-	err      error           // what the handler returned last, to run again
-	options  *Options        // nil: none
-	tracked  bool            // it has an ID, or a handle from the start
-	stage    stage           // where the loop has it
+	ctx       context.Context // that of Submit, for its values; nil if it has none
+	submitted int64           // when, of a job with NotBefore
+	attempt   int             // how often the job has been started
+	failures  int             // how often its handler has failed
+	err       error           // what the handler returned last, to run again
+	options   *Options        // nil: none
+	tracked   bool            // it has an ID, or a handle from the start
+	stage     stage           // where the loop has it
 
 	// Guarded by Dispatcher.mu.
-	handle   *Handle[T]              // nil: nobody has asked for one
 	running  bool                    // a worker has it
 	ended    bool                    // its outcome is known
+	canceled bool                    // by its handle
+	handle   *Handle[T]              // nil: nobody has asked for one
 	behind   *entry[T]               // one with the same ID that ran when this one came, and has not ended
 	ahead    *entry[T]               // the one that came then, of behind
-	canceled bool                    // by its handle
 	cancel   context.CancelCauseFunc // ends the handler's context, while it runs
 }
 
@@ -53,6 +53,14 @@ func (e *entry[T]) at(s stage) {
 	if e.extra != nil {
 		e.extra.stage = s
 	}
+}
+
+// submitted is when the job was accepted, an instant of the scheduler.
+func (e *entry[T]) submitted() int64 {
+	if o := e.options(); o != nil && !o.NotBefore.IsZero() {
+		return e.extra.submitted
+	}
+	return e.sched.Arrival
 }
 
 // options are those of the job, nil if it has none.
@@ -152,7 +160,7 @@ func (d *Dispatcher[T]) describe(e *entry[T], j *Job[T]) {
 	j.Limits = e.sched.Limits()
 	j.Priority = e.sched.Priority()
 	j.epoch = d.epoch
-	j.submitted, j.slot = e.submitted, noSlot
+	j.submitted, j.slot = e.submitted(), noSlot
 }
 
 // handlerContext ends when Run's does, and has the values of the context that

@@ -91,6 +91,7 @@ func (d *Dispatcher[T]) acceptPlain(key string, p plainJob[T]) (ok bool, err err
 		}
 	}
 	d.submitted++
+	p.submitted = d.stamp(p.submitted)
 	in.jobs.add(p)
 	if !in.watched {
 		in.watched = true
@@ -163,7 +164,7 @@ func (d *Dispatcher[T]) startPlain(h *hand[T]) start[T] {
 	h.plain = true
 	e := &h.own
 	x.queue.line.Start(&e.sched, x.started)
-	e.sched.Slot, e.submitted, e.payload = p.submitted, p.submitted, p.payload
+	e.sched.Slot, e.sched.Arrival, e.payload = p.submitted, p.submitted, p.payload
 	if p.ctx != nil {
 		e.more().ctx = p.ctx
 	}
@@ -299,7 +300,7 @@ func (q *plainJobs[T]) submissions() []submission[T] {
 	q.done, q.first = q.done+1, 0
 	jobs := make([]submission[T], len(block))
 	for i, p := range block {
-		e := &entry[T]{submitted: p.submitted, payload: p.payload}
+		e := &entry[T]{sched: schedule.Job{Arrival: p.submitted}, payload: p.payload}
 		if p.ctx != nil {
 			e.more().ctx = p.ctx
 		}

@@ -160,7 +160,7 @@ func (l *loop[T]) submit(now int64, s *submission[T]) {
 		return
 	}
 	e.extra.stage = stageWaiting
-	l.sched.SubmitDated(now, &e.sched, s.key, s.priority, l.ruled(l.brought(s)), e.extra.options.dates(*l.epoch, now))
+	l.sched.SubmitDated(now, &e.sched, s.key, s.priority, l.ruled(l.brought(s)), e.extra.options.dates(*l.epoch, e.sched.Arrival))
 }
 
 // brought returns the limits that a submitted job brings, those of Config.Params in

@@ -25,9 +25,10 @@ type Options struct {
 	// waits behind it, and the next replaces this one's payload. It needs an ID.
 	Replace bool
 
-	// NotBefore is the instant before which the job does not start. Until then it
-	// is not in its key's queue, so it holds up no one there; at that instant it
-	// goes to its end.
+	// NotBefore is the instant before which the job does not start. It takes its
+	// place in its key's queue as if it were submitted at that instant: behind the
+	// jobs submitted before, in front of those submitted later. Until then it holds
+	// up no one.
 	NotBefore time.Time
 
 	// Deadline is the latest slot that the job may have. If it can't get one by

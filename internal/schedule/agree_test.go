@@ -66,6 +66,7 @@ type work struct {
 	later    int64 // if not 0, at its first end it waits for so long, and runs again
 	hold     bool  // then: its lane waits with it
 	dates    Dates
+	late     int64 // how long ago it was submitted when the machine is told
 }
 
 type start struct {
@@ -119,8 +120,9 @@ func drawWith(t *rapid.T, lively bool) workload {
 		if lively {
 			j.later = int64(max(0, span("later", -20, 15)))
 			j.hold = rapid.Bool().Draw(t, "hold")
+			j.late = int64(max(0, span("late", -20, 9)))
 			if wait := int64(span("not before", -20, 15)); wait > 0 {
-				j.dates.NotBefore = now + wait
+				j.dates.NotBefore = max(1, now-j.late+wait)
 			}
 			if left := int64(span("deadline", -20, 30)); left > 0 {
 				j.dates.Deadline = now + left
@@ -184,6 +186,13 @@ func (w workload) String() string {
 		}
 	}
 	return b.String()
+}
+
+// ticks reports whether a machine is to be asked at every instant. When a date is a
+// horizon away and the job can't be taken yet, it may be taken whenever somebody asks:
+// machines that ask at other instants need not agree.
+func (w workload) ticks() bool {
+	return w.cfg.Horizon > 0 && slices.ContainsFunc(w.work, func(j work) bool { return j.later > 0 || j.dates.NotBefore > 0 })
 }
 
 // history is what became of the jobs.
@@ -267,6 +276,9 @@ func run(t *rapid.T, w workload, m machine) history {
 			ends = slices.Insert(ends, i, e)
 		}
 		then, ok := m.wake(now)
+		if ok && w.ticks() {
+			then = now + 1
+		}
 		if len(events) > 0 && (!ok || events[0].at < then) {
 			then, ok = events[0].at, true
 		}

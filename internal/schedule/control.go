@@ -110,10 +110,8 @@ func (s *Scheduler) RemoveKey(now int64, key string, f func(*Job)) {
 				jobs = append(jobs, j)
 			}
 		}
-	}
-	for j, d := range s.dated {
-		if (d.state == coming || d.state == apart) && j.Key() == key {
-			jobs = append(jobs, j)
+		for d := range l.others() {
+			jobs = append(jobs, d.job)
 		}
 	}
 	slices.SortFunc(jobs, func(a, b *Job) int { return cmp.Compare(a.seq, b.seq) })

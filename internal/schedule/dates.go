@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"math"
+	"slices"
 
 	"github.com/freqlimit/dispatcher/backend"
 )
@@ -9,9 +10,9 @@ import (
 // Dates are the instants that a job has of its own, beside its limits. The zero
 // value is none.
 type Dates struct {
-	// NotBefore is the instant before which the job does not start. Until then it
-	// is in no lane: nobody waits behind it. At that instant it goes behind all
-	// jobs of its lane.
+	// NotBefore is the instant before which the job does not start. It takes its
+	// place in its lane as if it were submitted then: until then nobody waits
+	// behind it.
 	NotBefore int64
 
 	// Deadline is the last instant at which the job may start, 0 if there is none.
@@ -19,24 +20,32 @@ type Dates struct {
 	Deadline int64
 }
 
-// dated is a job that has dates, or waits to run again. There are few, so they are
-// found by a map, and other jobs pay for a bit in their seq alone.
+// dated is a job that has dates, waits to run again, or is a stray. There are few, so
+// they are found by a map, and other jobs pay for a bit in their seq alone.
 type dated struct {
 	job *Job
 	Dates
-	state datedState
+	prev, next *dated // in aside.asleep
 	datePos,
-	deadlinePos int32
-	pressing bool // in Scheduler.deadlines
+	deadlinePos,
+	strayPos int32
+	state datedState
+
+	// Of a job in Scheduler.ahead: the rank of the head that it may have displaced.
+	by, overdue int64
+
+	was      datedState // the state before it came, if that was ahead; else due
+	tried    bool       // it is in Scheduler.tried, not dates
+	strays   bool       // it is in aside.strays
+	pressing bool       // it is in Scheduler.deadlines
 }
 
 // datedState is where a job with dates is.
 type datedState uint8
 
 const (
-	due    datedState = iota // in its lane, asking, or running
-	coming                   // in no lane, until NotBefore, and was in none before
-	apart                    // in no lane, until NotBefore
+	due    datedState = iota // there: in its lane, asking, or running
+	asleep                   // not there, until NotBefore
 	held                     // in its lane, which does not compete before NotBefore while it is the head
 )
 
@@ -68,37 +77,36 @@ const (
 func (j *Job) hasDates() bool { return j.seq&datedBit != 0 }
 func (j *Job) gone() bool     { return j.seq&goneBit != 0 }
 
-// number makes a job the one that was submitted last.
-func (s *Scheduler) number(j *Job) {
-	s.seq += seqStep
-	j.seq = s.seq | j.seq&datedBit
-}
-
 // SubmitDated is Submit for a job with dates.
 func (s *Scheduler) SubmitDated(now int64, j *Job, key string, priority int, limits []backend.Limit, dates Dates) {
-	if dates == (Dates{}) {
-		s.Submit(now, j, key, priority, limits)
-		return
-	}
 	j.seq = 0
-	d := s.date(j)
-	s.number(j)
-	s.jobs++
-	d.Dates = dates
-	s.press(d)
-	if dates.NotBefore > max(now, s.tau) {
-		j.terms = s.agree(now, limits, nil)
-		s.setApart(d, key, priority, coming)
-		return
-	}
+	s.number(now, j)
 	l := s.find(key, priority)
 	j.terms = s.agree(now, limits, l.tail)
-	s.arrive(now, l, j)
+	if dates.NotBefore <= j.Arrival {
+		dates.NotBefore = 0
+	}
+	if dates == (Dates{}) {
+		s.admit(now, l, j)
+		return
+	}
+	d := s.date(j)
+	d.Dates = dates
+	s.press(d)
+	j.Arrival = max(j.Arrival, dates.NotBefore)
+	switch {
+	case dates.NotBefore > max(now, s.tau):
+		s.setApart(l, d, asleep)
+	case dates.NotBefore > 0:
+		s.arrive(now, l, j)
+	default:
+		s.admit(now, l, j)
+	}
 }
 
 // Later is Finished for a job that is to run again, not before an instant. With
-// hold, it keeps its place: its lane waits for it. Else it is in no lane until
-// then, and goes before those that were submitted after it.
+// hold, it keeps its place: its lane waits for it. Else it is not there until then, and
+// goes before those that arrived after it.
 func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 	l := j.lane
 	l.running--
@@ -109,12 +117,20 @@ func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 	s.press(d)
 	if hold {
 		s.rejoin(l, j)
-		d.state = held
-		s.dates.push((*byDate)(d))
+		s.setApart(l, d, held)
 	} else {
-		s.setApart(d, l.name.key, l.rank.priority, apart)
+		s.setApart(l, d, asleep)
 	}
 	s.next(now, l)
+}
+
+// setApart keeps a job from competing until its NotBefore.
+func (s *Scheduler) setApart(l *lane, d *dated, state datedState) {
+	d.state, d.tried = state, false
+	if state == asleep {
+		l.sleep(d)
+	}
+	s.dates.push((*byDate)(d))
 }
 
 // date returns what there is of a job's dates, and makes it if need be.
@@ -128,14 +144,6 @@ func (s *Scheduler) date(j *Job) *dated {
 	return d
 }
 
-// setApart keeps a job out of its lane until its NotBefore. It has a lane of its
-// own to tell its key and priority by.
-func (s *Scheduler) setApart(d *dated, key string, priority int, state datedState) {
-	d.job.lane = &lane{name: &name{key: key}, rank: rank{priority: priority}}
-	d.state = state
-	s.dates.push((*byDate)(d))
-}
-
 // press watches over a job's deadline.
 func (s *Scheduler) press(d *dated) {
 	if d.Deadline != 0 && !d.pressing {
@@ -147,53 +155,128 @@ func (s *Scheduler) press(d *dated) {
 // leave takes a job that has dates, and waits no more, out of the queues.
 func (s *Scheduler) leave(j *Job) {
 	d := s.dated[j]
-	if d.state != due {
-		d.state = due
-		s.dates.remove((*byDate)(d))
-	}
+	s.undate(d)
+	d.was = due
 	if d.pressing {
 		d.pressing = false
 		s.deadlines.remove((*byDeadline)(d))
 	}
 }
 
-// arriveAll lets the jobs compete whose dates have come.
-func (s *Scheduler) arriveAll(now int64) {
-	for s.dates.len() > 0 && s.dates.top().NotBefore <= s.tau {
-		d := (*dated)(s.dates.top())
+// undate ends the waiting for a date.
+func (s *Scheduler) undate(d *dated) {
+	switch {
+	case d.state == due:
+		return
+	case d.tried:
+		s.tried.remove((*byDate)(d))
+	default:
 		s.dates.remove((*byDate)(d))
-		j := d.job
-		was := d.state
-		d.state = due
-		if was == held {
-			s.enter(now, j.lane, true)
+	}
+	d.state = due
+}
+
+// mostArrivals is how many jobs come at most for one call of Next, so that many with
+// one date do not make others late: then those after it go on from there.
+const mostArrivals = 256
+
+// arriveAll lets the jobs come whose dates have come at tau. It reports whether all have.
+func (s *Scheduler) arriveAll(now int64) bool {
+	for _, q := range [...]*queue[*byDate]{&s.dates, &s.tried} {
+		for q.len() > 0 && q.top().NotBefore <= s.tau {
+			if s.came == mostArrivals {
+				return false
+			}
+			s.came++
+			s.come(now, (*dated)(q.top()))
+		}
+	}
+	return true
+}
+
+// come lets a job compete whose date has come.
+func (s *Scheduler) come(now int64, d *dated) {
+	l, was := d.job.lane, d.state
+	s.undate(d)
+	if s.tau > s.decided {
+		d.was, d.by, d.overdue = was, l.rank.by, l.overdue
+		s.ahead = append(s.ahead, d)
+	}
+	if was == held {
+		s.enter(now, l, true)
+		return
+	}
+	l.wake(d)
+	s.arrive(now, l, d.job)
+}
+
+// keepAhead is called when tau becomes the instant of a decision.
+func (s *Scheduler) keepAhead() {
+	for _, d := range s.ahead {
+		d.was = due
+	}
+	clear(s.ahead)
+	s.ahead = s.ahead[:0]
+}
+
+// retreat is called when nothing can be taken at any instant up to looked, and tau has
+// gone back to the latest decision. What has come since is not there again, so that what
+// is submitted before its date may still go before it.
+func (s *Scheduler) retreat(now, looked int64) {
+	if len(s.ahead) == 0 {
+		return
+	}
+	for _, d := range slices.Backward(s.ahead) {
+		l, j, was := d.job.lane, d.job, d.was
+		if was == due {
 			continue
 		}
-		if was == coming {
-			s.number(j)
+		d.was = due
+		heads := l.head == j
+		if heads {
+			s.park(l)
 		}
-		s.arrive(now, s.find(j.Key(), j.Priority()), j)
+		if was == asleep {
+			if heads {
+				l.pop()
+			} else {
+				l.unstray(d)
+				s.shortened(l)
+			}
+			l.sleep(d)
+		}
+		d.state, d.tried = was, true
+		s.tried.push((*byDate)(d))
+		if heads {
+			l.rank.by, l.overdue = d.by, d.overdue
+			s.enter(now, l, false)
+		}
+	}
+	clear(s.ahead)
+	s.ahead = s.ahead[:0]
+	// Where the heads are that wait again has been looked at too: to wake for their
+	// gates now would be in vain. They are looked at again with the next decision.
+	for s.timed.len() > 0 && s.timed.top().at <= looked {
+		g := (*gate)(s.timed.top())
+		s.unwatch(g)
+		g.in = ready
+		s.ready.push((*readyGate)(g))
 	}
 }
 
-// arrive puts a job into a lane: behind all others, unless it was there before.
+// arrive puts a job into a lane, where it belongs by its arrival.
 func (s *Scheduler) arrive(now int64, l *lane, j *Job) {
 	s.rejoin(l, j)
 	s.enter(now, l, true)
 }
 
-// rejoin puts a job before those of its lane that were submitted after it. A head that
-// it does not come before stays the head, with its rank.
+// rejoin puts a job where it belongs in its lane. A head that it does not come before
+// stays the head, with its rank.
 func (s *Scheduler) rejoin(l *lane, j *Job) {
-	switch {
-	case l.length == 0 || j.seq > l.tail.seq:
-		l.append(j)
-	case j.seq < l.head.seq && l.state == waiting:
+	if l.state == waiting && j.before(l.head) {
 		s.park(l)
-		l.putBack(j)
-	default:
-		l.putBack(j)
 	}
+	s.insert(l, j)
 	if s.cfg.Order == Backlog && l.state == waiting {
 		s.promote(l)
 	}
@@ -250,24 +333,37 @@ func (s *Scheduler) Expired(now int64) *Job {
 func (s *Scheduler) Remove(now int64, j *Job) {
 	l := j.lane
 	s.jobs--
-	inLane := true
+	var d *dated
 	if j.hasDates() {
-		state := s.dated[j].state
-		inLane = state != coming && state != apart
+		d = s.dated[j]
+		sleeps := d.state == asleep
 		s.leave(j)
+		if sleeps {
+			s.over(j)
+			l.wake(d)
+			s.drop(l)
+			return
+		}
 	}
 	s.over(j)
-	switch {
-	case !inLane:
-	case l.head == j:
+	if l.head == j {
 		s.park(l)
 		l.pop()
 		s.next(now, l)
-	default:
+		return
+	}
+	if d != nil && d.strays {
+		l.unstray(d)
+	} else {
 		l.lose(j)
-		if s.cfg.Order == Backlog && l.state == waiting {
-			s.promote(l)
-			s.yield(l)
-		}
+	}
+	s.shortened(l)
+}
+
+// shortened is called when a lane has lost a job that is not its head.
+func (s *Scheduler) shortened(l *lane) {
+	if s.cfg.Order == Backlog && l.state == waiting {
+		s.promote(l)
+		s.yield(l)
 	}
 }

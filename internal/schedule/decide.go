@@ -1,5 +1,7 @@
 package schedule
 
+import "math"
+
 // Next takes the next job, if one may be taken now. With ask, the job has limits
 // and the backend must be asked for [Scheduler.Request] within the horizon; the
 // answer is one of [Scheduler.Granted], [Scheduler.Refused], [Scheduler.Failed]
@@ -14,7 +16,8 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 	s.forget(now)
 	s.tau = max(s.tau, now)
 	s.decided = s.tau
-	s.arriveAll(now)
+	s.came = 0
+	all := s.arriveAll(now)
 	if s.paused {
 		s.filling = false
 		return nil, false
@@ -34,13 +37,14 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 			continue
 		}
 		at, ok := s.coming()
-		if !ok || at > now+reach {
+		if !all || !ok || at > now+reach {
 			break
 		}
 		s.tau = at
-		s.arriveAll(now)
+		all = s.arriveAll(now)
 	}
 	s.tau = s.decided
+	s.retreat(now, now+reach)
 	s.filling = false
 	return nil, false
 }
@@ -48,26 +52,34 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 // Wake returns the instant at which Next is to be called again if nothing
 // happens before; false if there is none.
 func (s *Scheduler) Wake() (int64, bool) {
-	at, ok := s.coming()
-	if ok = ok && s.idle > 0 && !s.paused; ok {
-		at -= s.cfg.Lead
+	at, ok := int64(math.MaxInt64), false
+	look := func(then int64) { at, ok = min(at, then), true }
+	if s.idle > 0 && !s.paused {
+		if s.timed.len() > 0 {
+			look(s.timed.top().at - s.cfg.Lead)
+		}
+		if s.dates.len() > 0 {
+			look(s.dates.top().NotBefore - s.cfg.Lead)
+		}
+		if s.tried.len() > 0 {
+			look(s.tried.top().NotBefore)
+		}
 	}
 	if s.deadlines.len() > 0 {
-		if over := s.deadlines.top().Deadline + 1; !ok || over < at {
-			at, ok = over, true
-		}
+		look(s.deadlines.top().Deadline + 1)
 	}
 	return at, ok
 }
 
 // coming returns the next instant at which a gate opens or a job's date comes.
 func (s *Scheduler) coming() (at int64, ok bool) {
+	at = math.MaxInt64
 	if s.timed.len() > 0 {
 		at, ok = s.timed.top().at, true
 	}
-	if s.dates.len() > 0 {
-		if date := s.dates.top().NotBefore; !ok || date < at {
-			at, ok = date, true
+	for _, q := range [...]*queue[*byDate]{&s.dates, &s.tried} {
+		if q.len() > 0 {
+			at, ok = min(at, q.top().NotBefore), true
 		}
 	}
 	return at, ok
@@ -85,6 +97,14 @@ func (s *Scheduler) Tidy() (int64, bool) {
 // tidyDelay is how long after it may go a limit is kept, nanoseconds, so that
 // Next is called for many at a time: a second.
 const tidyDelay = 1e9
+
+// decide makes tau the instant of a decision: nothing is taken back of what has been
+// looked at up to it.
+func (s *Scheduler) decide() {
+	s.decided = s.tau
+	s.keepEarly()
+	s.keepAhead()
+}
 
 // openGates moves the gates that have opened from the queue by time to that by
 // rank.
@@ -131,6 +151,7 @@ func (s *Scheduler) pick(now int64) *lane {
 		return nil
 	}
 	if l.head.hasDates() && s.slot(now, l) > s.Deadline(l.head) {
+		s.decide()
 		s.expired = append(s.expired, l.head)
 		s.Remove(now, l.head)
 		return nil
@@ -151,7 +172,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 	if j.hasDates() {
 		s.leave(j)
 	}
-	s.keepEarly()
+	s.decide()
 	s.idle--
 	if s.taking != nil {
 		s.taking(l, slot)
@@ -194,7 +215,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 func (s *Scheduler) goesOn(now int64, l *lane) bool {
 	next := l.head.next
 	return !s.cfg.Serial && len(l.uses) == 0 && next != nil && next.terms == nil &&
-		!l.head.hasDates() && next.seq&(datedBit|goneBit) == 0 && s.holdsEnd <= now
+		!l.head.hasDates() && next.seq&(datedBit|goneBit) == 0 && l.aside == nil && s.holdsEnd <= now
 }
 
 // startFree makes the head of a lane that goes on a running job. It is start for

@@ -6,7 +6,8 @@
 // # What it decides
 //
 // Jobs with one key and one priority form a lane and start in the order of
-// submission; only the head of a lane competes. A head is eligible when all of
+// submission, a job with a date as if it were submitted at that instant; only the
+// head of a lane competes. A head is eligible when all of
 // its limits are open. Whenever a worker is free, the eligible head that ranks
 // first (priority, then [Order]) is taken: all of its limits are charged at its
 // slot, the earliest instant that they allow.

@@ -14,13 +14,14 @@ type Image struct {
 	cfg     Config
 	now     int64
 	running []Run
+	tau     int64
 	seq     uint64
+	arrival int64
 	outage  int64
 	paused  bool
 	pauses  []string
 	lanes   []laneImage
 	limits  []limitImage
-	apart   []datedImage
 }
 
 // Run is a job that runs.
@@ -37,21 +38,22 @@ type laneImage struct {
 	lastSlot int64
 	jobs     []jobImage
 	dates    []datedImage // of jobs, by their index
+	strays   []datedImage
+	asleep   []datedImage
 }
 
 type jobImage struct {
-	seq    uint64
-	limits []backend.Limit
-	job    *Job
+	arrival int64
+	seq     uint64
+	limits  []backend.Limit
+	job     *Job
 }
 
 type datedImage struct {
 	jobImage
 	Dates
-	index    int
-	state    datedState
-	key      string
-	priority int
+	index int
+	state datedState
 }
 
 type limitImage struct {
@@ -66,7 +68,7 @@ type limitImage struct {
 func (s *Scheduler) Image(now int64, running []Run) *Image {
 	im := &Image{
 		cfg: s.cfg, now: now, running: running,
-		seq: s.seq, outage: s.outage, paused: s.paused,
+		tau: s.tau, seq: s.seq, arrival: s.arrival, outage: s.outage, paused: s.paused,
 	}
 	for key := range s.pauses {
 		im.pauses = append(im.pauses, key)
@@ -76,17 +78,9 @@ func (s *Scheduler) Image(now int64, running []Run) *Image {
 			im.limits = append(im.limits, limitImage{n.key, lim.params, s.expected(lim), lim.closed})
 		}
 		for l := n.lanes; l != nil; l = l.sibling {
-			if l.length > 0 {
+			if l.length > 0 || l.aside != nil {
 				im.lanes = append(im.lanes, s.imageOf(l))
 			}
-		}
-	}
-	for j, d := range s.dated {
-		if d.state == coming || d.state == apart {
-			im.apart = append(im.apart, datedImage{
-				jobImage: jobImage{j.seq, j.Limits(), j}, Dates: d.Dates,
-				state: d.state, key: j.Key(), priority: j.Priority(),
-			})
 		}
 	}
 	return im
@@ -102,10 +96,20 @@ func (s *Scheduler) imageOf(l *lane) laneImage {
 			d := s.dated[j]
 			li.dates = append(li.dates, datedImage{Dates: d.Dates, state: d.state, index: len(li.jobs)})
 		}
-		li.jobs = append(li.jobs, jobImage{j.seq, j.Limits(), j})
+		li.jobs = append(li.jobs, imageOfJob(j))
+	}
+	for d := range l.others() {
+		di := datedImage{jobImage: imageOfJob(d.job), Dates: d.Dates, state: d.state}
+		if d.strays {
+			li.strays = append(li.strays, di)
+		} else {
+			li.asleep = append(li.asleep, di)
+		}
 	}
 	return li
 }
+
+func imageOfJob(j *Job) jobImage { return jobImage{j.Arrival, j.seq, j.Limits(), j} }
 
 // scheduler returns a scheduler in which all of the image waits, and the job that
 // stands for target, if that is in it.
@@ -129,9 +133,9 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 	for i := range im.lanes {
 		order[i] = &im.lanes[i]
 	}
-	slices.SortFunc(order, func(a, b *laneImage) int { return cmp.Compare(a.jobs[0].seq, b.jobs[0].seq) })
+	slices.SortFunc(order, func(a, b *laneImage) int { return cmp.Compare(a.first(), b.first()) })
 	copyOf := func(ji jobImage) *Job {
-		j := &Job{seq: ji.seq &^ (datedBit | goneBit)}
+		j := &Job{Arrival: ji.arrival, seq: ji.seq &^ (datedBit | goneBit)}
 		if ji.job == target {
 			stand = j
 		}
@@ -146,30 +150,33 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 			j.terms = s.share(ji.limits, l.tail)
 			l.append(j)
 		}
+		j, at := l.head, 0
 		for _, di := range li.dates {
-			j := l.head
-			for range di.index {
+			for ; at < di.index; at++ {
 				j = j.next
 			}
-			d := s.date(j)
-			d.Dates = di.Dates
-			s.press(d)
+			d := s.redate(j, di)
 			if di.state == held {
-				d.state = held
-				s.dates.push((*byDate)(d))
+				s.setApart(l, d, held)
 			}
 		}
+		for _, di := range li.strays {
+			j := copyOf(di.jobImage)
+			j.terms, j.lane = s.share(di.limits, nil), l
+			d := s.redate(j, di)
+			l.stray(d)
+			if di.state == held {
+				s.setApart(l, d, held)
+			}
+		}
+		for _, di := range li.asleep {
+			j := copyOf(di.jobImage)
+			j.terms = s.share(di.limits, nil)
+			s.setApart(l, s.redate(j, di), asleep)
+		}
 	}
-	for _, di := range im.apart {
-		j := copyOf(di.jobImage)
-		j.terms = s.share(di.limits, nil)
-		d := s.date(j)
-		d.Dates = di.Dates
-		s.press(d)
-		s.setApart(d, di.key, di.priority, di.state)
-	}
-	s.seq = im.seq
-	s.tau = im.now
+	s.seq, s.arrival = im.seq, im.arrival
+	s.tau = max(im.tau, im.now)
 	for _, r := range im.running {
 		l := s.find(r.Key, r.Priority)
 		l.running++
@@ -183,6 +190,22 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 		s.enter(im.now, l, false)
 	}
 	return s, running, stand
+}
+
+// first is when a job arrives that is among the first.
+func (li *laneImage) first() int64 {
+	if len(li.jobs) > 0 {
+		return li.jobs[0].arrival
+	}
+	return li.asleep[0].arrival
+}
+
+// redate gives a job the dates of an image.
+func (s *Scheduler) redate(j *Job, di datedImage) *dated {
+	d := s.date(j)
+	d.Dates = di.Dates
+	s.press(d)
+	return d
 }
 
 // share is agree for limits whose params are known already.

@@ -14,7 +14,13 @@ type Job struct {
 	// is taken, and for good when it starts.
 	Slot int64
 
-	seq   uint64 // the order of submission, and two bits: see dates.go
+	// Arrival is the instant from which the job has its place in its lane. The
+	// caller sets it to the instant of the submission; SubmitDated moves it to
+	// Dates.NotBefore. An Arrival in the future counts as now, one before that of
+	// the job submitted last as that.
+	Arrival int64
+
+	seq   uint64 // the number of the submission, and two bits: see dates.go
 	terms *terms // nil if it has no limits
 	lane  *lane
 	next  *Job // behind it in the lane
@@ -52,9 +58,10 @@ type lane struct {
 	sibling *lane // the next lane of the key, of another priority
 
 	head, tail *Job
-	lastSlot   int64 // the slot of the job that started last
-	length     int32
-	running    int32 // jobs of this lane that have started and not finished
+	aside      *aside // the jobs that are not between head and tail; nil: none
+	lastSlot   int64  // the slot of the job that started last
+	length     int32  // jobs that are there: those whose dates have come
+	running    int32  // jobs of this lane that have started and not finished
 
 	// Of the head, while it waits or asks.
 	rank    rank
@@ -90,7 +97,7 @@ func (u *use) before(o *use) bool {
 	if u.lane.overdue != o.lane.overdue {
 		return u.lane.overdue < o.lane.overdue
 	}
-	return u.lane.head.seq < o.lane.head.seq
+	return u.lane.head.before(o.lane.head)
 }
 
 func (u *use) place() *int32 { return &u.pos }
@@ -110,7 +117,7 @@ func (s *Scheduler) find(key string, priority int) *lane {
 
 // drop forgets a lane that has no jobs, neither waiting nor running.
 func (s *Scheduler) drop(l *lane) {
-	if l.length > 0 || l.running > 0 {
+	if l.length > 0 || l.running > 0 || l.aside != nil {
 		return
 	}
 	at := &l.name.lanes
@@ -132,84 +139,6 @@ func (s *Scheduler) busy(of *lane) bool {
 		}
 	}
 	return false
-}
-
-// append puts a job behind all others.
-func (l *lane) append(j *Job) {
-	j.lane, j.next = l, nil
-	if l.tail == nil {
-		l.head = j
-	} else {
-		l.tail.next = j
-	}
-	l.tail = j
-	l.length++
-}
-
-// putBack puts a job before all that were submitted after it, but for one that
-// is on its way already.
-func (l *lane) putBack(j *Job) {
-	at := &l.head
-	if l.state == asking {
-		at = &l.head.next
-	}
-	for *at != nil && (*at).seq < j.seq {
-		at = &(*at).next
-	}
-	j.lane, j.next = l, *at
-	*at = j
-	if j.next == nil {
-		l.tail = j
-	}
-	l.length++
-}
-
-// pop takes out the head.
-func (l *lane) pop() *Job {
-	j := l.head
-	l.head = j.next
-	for l.head != nil && l.head.gone() {
-		next := l.head.next
-		l.head.next = nil // a handle may keep the one that is gone
-		l.head = next
-		l.gone--
-	}
-	if l.head == nil {
-		l.tail = nil
-	}
-	j.next = nil
-	l.length--
-	return j
-}
-
-// lose takes out a job that is not the head. It stays between the others, as one
-// that is gone, until it is the head or there are many.
-func (l *lane) lose(j *Job) {
-	j.seq |= goneBit
-	l.length--
-	l.gone++
-	if l.gone == math.MaxUint16 || l.gone > fewGone && int32(l.gone) > l.length {
-		l.sweep()
-	}
-}
-
-// fewGone is how many jobs of a lane that are gone are worth no sweep.
-const fewGone = 64
-
-// sweep takes out the jobs that are gone.
-func (l *lane) sweep() {
-	last := l.head
-	for j := l.head.next; j != nil; {
-		next := j.next
-		if j.gone() {
-			j.next = nil // a handle may keep it
-		} else {
-			last.next, last = j, j
-		}
-		j = next
-	}
-	last.next = nil
-	l.tail, l.gone = last, 0
 }
 
 // opens is the instant at which the last of the head's limits opens.

@@ -23,6 +23,7 @@ func newSchedulerMachine(cfg Config) schedulerMachine {
 
 func (m schedulerMachine) submit(now int64, id int, w work) {
 	m.jobs[id] = newJob(id)
+	m.jobs[id].Arrival = now - w.late
 	m.SubmitDated(now, m.jobs[id], w.key, w.priority, w.limits, w.dates)
 }
 
@@ -85,7 +86,7 @@ type oracleMachine struct {
 }
 
 func (m oracleMachine) submit(now int64, id int, w work) {
-	m.oracle.submit(now, id, w.key, w.priority, w.limits, w.dates)
+	m.oracle.submit(now, now-w.late, id, w.key, w.priority, w.limits, w.dates)
 }
 
 func (m oracleMachine) meddle(now int64, e event) {

@@ -20,7 +20,7 @@ func (w *world) wantNothingKept() {
 		"held":    len(w.holding),
 		"free":    w.free.waiting.len(),
 		"dated":   len(w.dated),
-		"dates":   w.dates.len() + w.deadlines.len(),
+		"dates":   w.dates.len() + w.tried.len() + len(w.ahead) + w.deadlines.len(),
 	} {
 		if n != 0 {
 			w.tb.Errorf("%d %s are kept, want none", n, what)

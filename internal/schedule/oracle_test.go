@@ -15,10 +15,10 @@ type oracle struct {
 	tau    int64
 	idle   int
 	seq    int
+	latest int64 // when the last job was submitted
 	lanes  []*oracleLane
 	limits map[string]*oracleLimit
 
-	apart   []*oracleJob // jobs that wait for their date in no lane
 	expired []int
 	paused  bool
 	pauses  map[string]bool
@@ -27,12 +27,17 @@ type oracle struct {
 type oracleLane struct {
 	key      string
 	priority int
-	jobs     []*oracleJob
+	jobs     []*oracleJob // that wait, whether they are there yet or not
 	running  int
 	lastSlot int64
-	head     bool // its first job competes
-	ready    int64
-	overdue  int64
+	oracleHead
+}
+
+// oracleHead is the job of a lane that competes.
+type oracleHead struct {
+	head    *oracleJob // nil: none
+	ready   int64
+	overdue int64
 }
 
 type oracleJob struct {
@@ -41,10 +46,32 @@ type oracleJob struct {
 	limits []backend.Limit
 	lane   *oracleLane
 
+	arrives   int64 // its place: when it was submitted, or its first date
 	notBefore int64
 	deadline  int64 // 0: none
 	held      bool  // the lane waits for notBefore
-	first     bool  // it has not been in its lane
+	came      bool  // its date had come when it was submitted
+}
+
+// before is the order of a lane.
+func (j *oracleJob) before(o *oracleJob) bool {
+	return cmp.Or(cmp.Compare(j.arrives, o.arrives), cmp.Compare(j.seq, o.seq)) < 0
+}
+
+// present is the jobs of a lane that are there at tau.
+func (o *oracle) present(l *oracleLane) []*oracleJob {
+	return slices.DeleteFunc(slices.Clone(l.jobs), func(j *oracleJob) bool { return !j.held && !j.came && j.notBefore > o.tau })
+}
+
+// first is the first job that is there, nil if there is none.
+func (o *oracle) first(l *oracleLane) *oracleJob {
+	var first *oracleJob
+	for _, j := range o.present(l) {
+		if first == nil || j.before(first) {
+			first = j
+		}
+	}
+	return first
 }
 
 type oracleLimit struct {
@@ -72,7 +99,7 @@ func (o *oracle) open(l backend.Limit) int64 {
 // opens is when the last of a head's limits opens.
 func (o *oracle) opens(l *oracleLane) int64 {
 	at := o.limit(l.key).closed
-	for _, lim := range l.jobs[0].limits {
+	for _, lim := range l.head.limits {
 		at = max(at, o.open(lim))
 	}
 	return at
@@ -82,7 +109,7 @@ func (o *oracle) opens(l *oracleLane) int64 {
 func (o *oracle) heads(key string) []*oracleLane {
 	var heads []*oracleLane
 	for _, l := range o.lanes {
-		if l.head && slices.ContainsFunc(l.jobs[0].limits, func(l backend.Limit) bool { return l.Key == key }) {
+		if l.head != nil && slices.ContainsFunc(l.head.limits, func(l backend.Limit) bool { return l.Key == key }) {
 			heads = append(heads, l)
 		}
 	}
@@ -96,55 +123,18 @@ func (o *oracle) adopt(now int64, l backend.Limit) {
 	lim.params = l.Params
 }
 
-func (o *oracle) submit(now int64, id int, key string, priority int, limits []backend.Limit, dates Dates) {
+func (o *oracle) submit(now, submitted int64, id int, key string, priority int, limits []backend.Limit, dates Dates) {
 	for _, l := range limits {
 		o.adopt(now, l)
 	}
 	o.seq++
-	j := &oracleJob{id: id, seq: o.seq, limits: limits, lane: o.lane(key, priority), notBefore: dates.NotBefore, deadline: dates.Deadline}
-	if j.notBefore > max(now, o.tau) {
-		j.first = true
-		o.apart = append(o.apart, j)
-		return
-	}
-	j.lane.jobs = append(j.lane.jobs, j)
-	o.compete(now)
-}
-
-// arrive lets the jobs into their lanes whose dates have come.
-func (o *oracle) arrive(now, tau int64) {
-	slices.SortFunc(o.apart, func(a, b *oracleJob) int {
-		return cmp.Or(cmp.Compare(a.notBefore, b.notBefore), cmp.Compare(a.seq, b.seq))
+	o.latest = min(now, max(o.latest, submitted))
+	l := o.lane(key, priority)
+	l.jobs = append(l.jobs, &oracleJob{
+		id: id, seq: o.seq, limits: limits, lane: l, arrives: max(o.latest, dates.NotBefore),
+		notBefore: dates.NotBefore, deadline: dates.Deadline, came: dates.NotBefore <= max(now, o.tau),
 	})
-	for len(o.apart) > 0 && o.apart[0].notBefore <= tau {
-		j := o.apart[0]
-		o.apart = o.apart[1:]
-		if j.first {
-			j.first = false
-			o.seq++
-			j.seq = o.seq
-		}
-		j.lane.insert(j)
-		o.compete(now)
-	}
-	for _, l := range o.lanes {
-		if len(l.jobs) > 0 && l.jobs[0].notBefore <= tau {
-			l.jobs[0].held = false
-		}
-	}
 	o.compete(now)
-}
-
-// insert puts a job before those that were submitted after it.
-func (l *oracleLane) insert(j *oracleJob) {
-	at := 0
-	for at < len(l.jobs) && l.jobs[at].seq < j.seq {
-		at++
-	}
-	if at == 0 {
-		l.head = false
-	}
-	l.jobs = slices.Insert(l.jobs, at, j)
 }
 
 // expire ends the jobs whose deadlines have passed.
@@ -158,7 +148,7 @@ func (o *oracle) expire(now int64) {
 }
 
 func (o *oracle) waiting() []*oracleJob {
-	all := slices.Clone(o.apart)
+	var all []*oracleJob
 	for _, l := range o.lanes {
 		all = append(all, l.jobs...)
 	}
@@ -167,11 +157,7 @@ func (o *oracle) waiting() []*oracleJob {
 
 func (o *oracle) remove(now int64, id int) {
 	is := func(j *oracleJob) bool { return j.id == id }
-	o.apart = slices.DeleteFunc(o.apart, is)
 	for _, l := range o.lanes {
-		if len(l.jobs) > 0 && is(l.jobs[0]) {
-			l.head = false
-		}
 		l.jobs = slices.DeleteFunc(l.jobs, is)
 	}
 	o.compete(now)
@@ -179,11 +165,6 @@ func (o *oracle) remove(now int64, id int) {
 
 func (o *oracle) pauseKey(now int64, key string, pause bool) {
 	o.pauses[key] = pause
-	for _, l := range o.lanes {
-		if l.key == key && pause {
-			l.head = false
-		}
-	}
 	o.compete(now)
 }
 
@@ -207,18 +188,23 @@ func (o *oracle) lane(key string, priority int) *oracleLane {
 	return o.lanes[i]
 }
 
-// compete makes heads of the first jobs that may compete and do not yet.
+// compete finds the job of each lane that competes at tau, if one does.
 func (o *oracle) compete(now int64) {
 	for _, l := range o.lanes {
-		if l.head || len(l.jobs) == 0 || l.jobs[0].held || o.busy(l.key) || o.pauses[l.key] {
+		j := o.first(l)
+		if j == nil || j.held && j.notBefore > o.tau || o.busy(l.key) || o.pauses[l.key] {
+			l.oracleHead = oracleHead{}
+			continue
+		}
+		if l.head == j {
 			continue
 		}
 		var longest int64
-		for _, lim := range l.jobs[0].limits {
+		for _, lim := range j.limits {
 			longest = max(longest, int64(lim.Units())*int64(o.limit(lim.Key).params.Interval()))
 		}
-		l.head = true
-		l.ready = max(now, l.lastSlot, l.jobs[0].notBefore, o.opens(l))
+		l.head = j
+		l.ready = o.slot(now, l)
 		l.overdue = l.ready + 4*longest
 	}
 }
@@ -240,96 +226,107 @@ func (o *oracle) finished(now int64, j *oracleJob, again bool) {
 	o.idle++
 	j.lane.running--
 	if again {
-		j.lane.insert(j)
+		j.lane.jobs = append(j.lane.jobs, j)
 	}
 	o.compete(now)
 }
 
 // later is finished for a job that runs again at an instant.
 func (o *oracle) later(now int64, j *oracleJob, at int64, hold bool) {
-	j.notBefore, j.held = at, hold
-	if !hold {
-		o.idle++
-		j.lane.running--
-		o.apart = append(o.apart, j)
-		o.compete(now)
-		return
-	}
+	j.notBefore, j.held, j.came = at, hold, false
 	o.finished(now, j, true)
 }
 
-// first reports whether a ranks before b.
-func (o *oracle) first(a, b *oracleLane) bool {
+// ranks reports whether a ranks before b.
+func (o *oracle) ranks(a, b *oracleLane) bool {
 	if a.priority != b.priority {
 		return a.priority > b.priority
 	}
+	n, m := len(o.present(a)), len(o.present(b))
 	switch {
 	case o.cfg.Order == Fair && a.ready != b.ready:
 		return a.ready < b.ready
-	case o.cfg.Order == Backlog && len(a.jobs) != len(b.jobs):
-		return len(a.jobs) > len(b.jobs)
+	case o.cfg.Order == Backlog && n != m:
+		return n > m
 	}
-	return a.jobs[0].seq < b.jobs[0].seq
+	return a.head.before(b.head)
 }
 
-// next takes the next job, or returns nil.
+// heading is what competes at present.
+func (o *oracle) heading() map[*oracleLane]oracleHead {
+	all := map[*oracleLane]oracleHead{}
+	for _, l := range o.lanes {
+		all[l] = l.oracleHead
+	}
+	return all
+}
+
+// next takes the next job, or returns nil. It looks ahead up to the horizon, and
+// nothing is left of that if no job is taken there.
 func (o *oracle) next(now int64) (*oracleJob, int64) {
-	tau := max(o.tau, now)
-	o.arrive(now, tau)
+	o.tau = max(o.tau, now)
+	o.compete(now)
+	decided, heading := o.tau, o.heading()
 	for o.idle > 0 && !o.paused {
-		o.arrive(now, tau)
 		var best *oracleLane
 		soonest := int64(1) << 62
 		for _, l := range o.lanes {
-			if !l.head {
+			if l.head == nil {
 				continue
 			}
-			if at := o.opens(l); at > tau {
+			if at := o.opens(l); at > o.tau {
 				soonest = min(soonest, at)
-			} else if !o.claimed(tau, l) && (best == nil || o.first(l, best)) {
+			} else if !o.claimed(o.tau, l) && (best == nil || o.ranks(l, best)) {
 				best = l
 			}
 		}
 		for _, j := range o.waiting() {
-			if (j.held || !slices.Contains(j.lane.jobs, j)) && j.notBefore > tau {
+			if j.notBefore > o.tau {
 				soonest = min(soonest, j.notBefore)
 			}
 		}
 		if best != nil {
-			if j := best.jobs[0]; j.deadline != 0 && o.slot(now, best) > j.deadline {
+			if j := best.head; j.deadline != 0 && o.slot(now, best) > j.deadline {
 				o.remove(now, j.id)
 				o.expired = append(o.expired, j.id)
+				decided, heading = o.tau, o.heading()
 				continue
 			}
-			o.tau = tau
 			return o.take(now, best)
 		}
 		if soonest > now+o.cfg.Horizon {
 			break
 		}
-		tau = soonest
+		o.tau = soonest
+		o.compete(now)
 	}
-	o.tau = max(o.tau, now)
+	o.tau = decided
+	for _, l := range o.lanes {
+		l.oracleHead = heading[l]
+	}
 	return nil, 0
 }
 
 // claimed reports whether someone of higher rank that is overdue would be put
 // off by l.
 func (o *oracle) claimed(tau int64, l *oracleLane) bool {
-	for _, lim := range l.jobs[0].limits {
+	for _, lim := range l.head.limits {
 		holder := slices.MinFunc(o.heads(lim.Key), func(a, b *oracleLane) int {
 			if a.overdue != b.overdue {
 				return int(a.overdue - b.overdue)
 			}
-			return a.jobs[0].seq - b.jobs[0].seq
+			if a.head.before(b.head) {
+				return -1
+			}
+			return 1
 		})
-		if holder == l || holder.overdue > tau || !o.first(holder, l) {
+		if holder == l || holder.overdue > tau || !o.ranks(holder, l) {
 			continue
 		}
 		is := o.limit(lim.Key)
 		then := is.state.Charge(tau, is.params, lim.Units())
-		i := slices.IndexFunc(holder.jobs[0].limits, func(h backend.Limit) bool { return h.Key == lim.Key })
-		if then.Slot(0, is.params, holder.jobs[0].limits[i].Units()) > o.opens(holder) {
+		i := slices.IndexFunc(holder.head.limits, func(h backend.Limit) bool { return h.Key == lim.Key })
+		if then.Slot(0, is.params, holder.head.limits[i].Units()) > o.opens(holder) {
 			return true
 		}
 	}
@@ -338,26 +335,21 @@ func (o *oracle) claimed(tau int64, l *oracleLane) bool {
 
 // slot is when a head can start.
 func (o *oracle) slot(now int64, l *oracleLane) int64 {
-	return max(now, l.lastSlot, l.jobs[0].notBefore, o.opens(l))
+	return max(now, l.lastSlot, l.head.notBefore, o.opens(l))
 }
 
 func (o *oracle) take(now int64, l *oracleLane) (*oracleJob, int64) {
 	slot := o.slot(now, l)
-	j := l.jobs[0]
+	j := l.head
 	for _, lim := range j.limits {
 		is := o.limit(lim.Key)
 		is.state = is.state.Charge(slot, is.params, lim.Units())
 	}
-	l.jobs = l.jobs[1:]
-	l.head = false
+	l.jobs = slices.DeleteFunc(l.jobs, func(o *oracleJob) bool { return o == j })
+	j.held = false
 	l.lastSlot = slot
 	l.running++
 	o.idle--
-	for _, other := range o.lanes {
-		if o.busy(other.key) {
-			other.head = false
-		}
-	}
 	o.compete(now)
 	return j, slot
 }
@@ -374,13 +366,14 @@ func (o *oracle) wake(now int64) (int64, bool) {
 	for _, j := range o.waiting() {
 		if o.idle > 0 && !o.paused {
 			look(j.notBefore - o.cfg.Horizon)
+			look(j.notBefore)
 		}
 		if j.deadline != 0 {
 			look(j.deadline + 1)
 		}
 	}
 	for _, l := range o.lanes {
-		if l.head && o.idle > 0 && !o.paused {
+		if l.head != nil && o.idle > 0 && !o.paused {
 			look(o.opens(l) - o.cfg.Horizon)
 		}
 	}

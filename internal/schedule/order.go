@@ -45,7 +45,7 @@ func (l *lane) before(o *lane) bool {
 	case l.rank.by != o.rank.by:
 		return l.rank.by < o.rank.by
 	}
-	return l.head.seq < o.head.seq
+	return l.head.before(o.head)
 }
 
 // place implements element, for the lanes of a cohort.
@@ -60,7 +60,7 @@ func (s *Scheduler) rerankHead(l *lane, ready int64, fresh bool) {
 			l.rank.by = ready
 		}
 	case FIFO:
-		l.rank.by = int64(l.head.seq)
+		l.rank.by = l.head.Arrival
 	case Backlog:
 		l.rank.by = -int64(l.length)
 	}

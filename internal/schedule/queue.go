@@ -1,5 +1,7 @@
 package schedule
 
+import "iter"
+
 // queue is a priority queue. Its elements know their place, so that any of them
 // can be moved or removed.
 //
@@ -53,6 +55,26 @@ func (q *queue[E]) len() int {
 		return 1
 	}
 	return 1 + q.rest.live + len(q.rest.heap)
+}
+
+// all iterates over the elements, in no particular order.
+func (q *queue[E]) all() iter.Seq[E] {
+	return func(yield func(E) bool) {
+		var none E
+		if q.first == none || !yield(q.first) || q.rest == nil {
+			return
+		}
+		for _, e := range q.rest.run[q.rest.from:] {
+			if e != none && !yield(e) {
+				return
+			}
+		}
+		for _, e := range q.rest.heap {
+			if !yield(e) {
+				return
+			}
+		}
+	}
 }
 
 // top is the first element; the queue must not be empty.

@@ -29,7 +29,8 @@ type Scheduler struct {
 	decided int64 // tau at the latest decision, or now
 	idle    int   // workers that are free
 	seq     uint64
-	jobs    int // waiting jobs, those that ask included
+	arrival int64 // when the last job was submitted
+	jobs    int   // waiting jobs, those that ask included
 
 	names    table.Map[string, *name]
 	recent   *name                      // the one that was looked for last, if it is still there
@@ -41,7 +42,10 @@ type Scheduler struct {
 
 	taking    func(*lane, int64) // for a forecast: called before a head is charged at a slot
 	dated     map[*Job]*dated
-	dates     queue[*byDate]     // jobs that wait for their date
+	dates     queue[*byDate]     // jobs that wait for their dates
+	tried     queue[*byDate]     // the same, but looking ahead has not let them be taken
+	ahead     []*dated           // jobs that have come, at an instant after decided
+	came      int                // how many jobs have come since Next was called
 	deadlines queue[*byDeadline] // jobs that wait and have one
 	expired   []*Job             // that Expired has not told
 	paused    bool
@@ -91,11 +95,28 @@ func (s *Scheduler) Idle() int { return s.idle }
 // these limits, which are valid and each of another key. A limit that others are
 // under takes on the params given here. The slice is not kept.
 func (s *Scheduler) Submit(now int64, j *Job, key string, priority int, limits []backend.Limit) {
-	s.seq += seqStep
-	j.seq = s.seq
-	s.jobs++
+	j.seq = 0
+	s.number(now, j)
 	l := s.find(key, priority)
 	j.terms = s.agree(now, limits, l.tail)
+	s.admit(now, l, j)
+}
+
+// number makes a job the one that was submitted last.
+func (s *Scheduler) number(now int64, j *Job) {
+	s.seq += seqStep
+	j.seq |= s.seq
+	s.arrival = min(now, max(s.arrival, j.Arrival))
+	j.Arrival = s.arrival
+	s.jobs++
+}
+
+// admit puts a job into its lane that is there as it is submitted.
+func (s *Scheduler) admit(now int64, l *lane, j *Job) {
+	if l.tail != nil && !l.tail.before(j) {
+		s.arrive(now, l, j)
+		return
+	}
 	l.append(j)
 	if l.length == 1 {
 		s.enter(now, l, true)
@@ -211,8 +232,8 @@ func (s *Scheduler) back(now int64, l *lane) {
 		s.press(s.dated[l.head])
 	}
 	old := l
-	if next := l.head.next; next != nil && next.seq < l.head.seq {
-		l.putBack(l.pop())
+	if l.overtaken() {
+		s.insert(l, l.pop())
 		old = nil
 	}
 	if s.cfg.Serial {
@@ -308,11 +329,13 @@ func (s *Scheduler) Abandon(f func(*Job)) {
 			for l.length > 0 {
 				s.abandon(l.pop(), f)
 			}
+			for l.aside != nil {
+				d := l.aside.asleep
+				l.wake(d)
+				s.abandon(d.job, f)
+			}
 			s.drop(l)
 		}
-	}
-	for s.dates.len() > 0 {
-		s.abandon(s.dates.top().job, f)
 	}
 }
 

@@ -69,7 +69,10 @@ type task struct {
 
 const unknown = -1
 
-func newJob(id int) *Job { return &(&task{id: id, submitted: unknown}).Job }
+// newJob returns a job that is submitted when it is passed to Submit.
+func newJob(id int) *Job {
+	return &(&task{Job: Job{Arrival: math.MaxInt64}, id: id, submitted: unknown}).Job
+}
 
 func taskOf(j *Job) *task  { return (*task)(unsafe.Pointer(j)) }
 func idOf(j *Job) int      { return taskOf(j).id }

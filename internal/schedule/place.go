@@ -1,0 +1,215 @@
+package schedule
+
+import (
+	"iter"
+	"math"
+)
+
+// The jobs of a lane go by the instants of their arrival, and those of one instant by
+// their submission. Most arrive as they are submitted, one behind the other: they form
+// a list from the head to the tail of the lane. A job that belongs between others of
+// the list is set aside, in an order of its own, until it is the head.
+
+// before is the order of a lane.
+func (j *Job) before(o *Job) bool {
+	if j.Arrival != o.Arrival {
+		return j.Arrival < o.Arrival
+	}
+	return j.seq < o.seq
+}
+
+// aside is the jobs of a lane that are not in its list.
+type aside struct {
+	strays queue[*stray] // those that are there, by their order
+	asleep *dated        // those that are not there before their dates, in any order
+}
+
+// stray is a job in aside.strays.
+type stray dated
+
+func (d *stray) before(o *stray) bool { return d.job.before(o.job) }
+func (d *stray) place() *int32        { return &d.strayPos }
+
+// beside returns l.aside.
+func (l *lane) beside() *aside {
+	if l.aside == nil {
+		l.aside = &aside{}
+	}
+	return l.aside
+}
+
+// tidy gives up l.aside if it is empty.
+func (l *lane) tidy() {
+	if a := l.aside; a.asleep == nil && a.strays.len() == 0 {
+		l.aside = nil
+	}
+}
+
+// append puts a job behind all others of the list.
+func (l *lane) append(j *Job) {
+	j.lane, j.next = l, nil
+	if l.tail == nil {
+		l.head = j
+	} else {
+		l.tail.next = j
+	}
+	l.tail = j
+	l.length++
+}
+
+// insert puts a job where it belongs. A head that asks stays the head. A head that
+// waits must be parked if the job comes before it.
+func (s *Scheduler) insert(l *lane, j *Job) {
+	switch {
+	case l.head == nil:
+		l.append(j)
+	case l.state != asking && j.before(l.head):
+		if old := l.head; old.hasDates() {
+			// In the list it might be in the way of jobs that come now and belong
+			// before it.
+			l.unlink()
+			l.stray(s.dated[old])
+			l.length--
+		}
+		j.lane, j.next = l, nil
+		l.lead(j)
+		l.length++
+	case !j.hasDates() && l.tail.before(j):
+		l.append(j)
+	default:
+		j.lane, j.next = l, nil
+		l.stray(s.date(j))
+	}
+}
+
+// lead puts a job before all others of the list.
+func (l *lane) lead(j *Job) {
+	j.next = l.head
+	l.head = j
+	if l.tail == nil {
+		l.tail = j
+	}
+}
+
+// unlink takes the head out of the list.
+func (l *lane) unlink() {
+	j := l.head
+	l.head = j.next
+	for l.head != nil && l.head.gone() {
+		next := l.head.next
+		l.head.next = nil // a handle may keep the one that is gone
+		l.head = next
+		l.gone--
+	}
+	if l.head == nil {
+		l.tail = nil
+	}
+	j.next = nil
+}
+
+// stray sets a job aside that is there.
+func (l *lane) stray(d *dated) {
+	d.strays = true
+	l.beside().strays.push((*stray)(d))
+	l.length++
+}
+
+// unstray is the opposite of stray.
+func (l *lane) unstray(d *dated) {
+	d.strays = false
+	l.aside.strays.remove((*stray)(d))
+	l.length--
+	l.tidy()
+}
+
+// overtaken reports whether a job has come that belongs before the head.
+func (l *lane) overtaken() bool {
+	return l.aside != nil && l.aside.strays.len() > 0 && l.aside.strays.top().job.before(l.head)
+}
+
+// pop takes out the head.
+func (l *lane) pop() *Job {
+	j := l.head
+	l.unlink()
+	l.length--
+	if l.head == nil && l.length > 0 || l.head != nil && l.overtaken() {
+		d := (*dated)(l.aside.strays.top())
+		l.unstray(d)
+		l.lead(d.job)
+		l.length++
+	}
+	return j
+}
+
+// others iterates over the jobs that are set aside.
+func (l *lane) others() iter.Seq[*dated] {
+	return func(yield func(*dated) bool) {
+		if l.aside == nil {
+			return
+		}
+		for d := range l.aside.strays.all() {
+			if !yield((*dated)(d)) {
+				return
+			}
+		}
+		for d := l.aside.asleep; d != nil; d = d.next {
+			if !yield(d) {
+				return
+			}
+		}
+	}
+}
+
+// lose takes out a job that is not the head. One of the list stays there, as one that
+// is gone, until it is the head or there are many.
+func (l *lane) lose(j *Job) {
+	j.seq |= goneBit
+	l.length--
+	l.gone++
+	if l.gone == math.MaxUint16 || l.gone > fewGone && int32(l.gone) > l.length {
+		l.sweep()
+	}
+}
+
+// fewGone is how many jobs of a lane that are gone are worth no sweep.
+const fewGone = 64
+
+// sweep takes out the jobs that are gone.
+func (l *lane) sweep() {
+	last := l.head
+	for j := l.head.next; j != nil; {
+		next := j.next
+		if j.gone() {
+			j.next = nil // a handle may keep it
+		} else {
+			last.next, last = j, j
+		}
+		j = next
+	}
+	last.next = nil
+	l.tail, l.gone = last, 0
+}
+
+// sleep sets a job aside that is not there before its date.
+func (l *lane) sleep(d *dated) {
+	d.job.lane = l
+	a := l.beside()
+	if d.next = a.asleep; d.next != nil {
+		d.next.prev = d
+	}
+	a.asleep = d
+}
+
+// wake is the opposite of sleep.
+func (l *lane) wake(d *dated) {
+	if d.prev != nil {
+		d.prev.next = d.next
+	} else {
+		l.aside.asleep = d.next
+	}
+	if d.next != nil {
+		d.next.prev = d.prev
+	}
+	d.prev, d.next = nil, nil
+	l.tidy()
+}
