@@ -1,7 +1,6 @@
 package dispatcher
 
 import (
-	"context"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -151,7 +150,7 @@ func (a *asker[T]) tooLate(now int64, e *entry[T], d *backend.Decision, err erro
 		return false
 	}
 	if granted {
-		l.giveBackSoon(l.sched.Request(&e.sched, nil), d.Stamp)
+		l.giveBackSoon(spare{l.sched.Request(&e.sched, nil), d.Stamp})
 	}
 	job := l.lastOf(e)
 	l.sched.Rejected(now, &e.sched)
@@ -207,8 +206,7 @@ func (a *asker[T]) note(err error) {
 		a.failures = 0
 	}
 	if e := &l.cfg.Events; err != nil && e.BackendDown != nil || err == nil && e.BackendUp != nil {
-		ctx := context.WithoutCancel(l.ctx)
-		l.reports.add(func() { l.tellBackend(ctx, err) })
+		l.reports.add(func() { l.tellBackend(l.contexts.events, err) })
 	}
 }
 

@@ -111,12 +111,11 @@ func (b *batch[T]) undecided() error {
 // discard gives back what a batch was granted that came too late.
 func (a *asker[T]) discard(b *batch[T]) {
 	a.arrived(b)
-	ctx, cancel := lastWords(a.loop.ctx)
-	defer cancel()
-	// The latest first: a limit takes back only its last slot.
-	for i := len(b.entries) - 1; i >= 0; i-- {
+	var slots []spare
+	for i := range b.entries {
 		if d := &b.decisions[i]; b.err == nil && d.Granted {
-			a.loop.giveBack(ctx, b.requests[i].Limits, d.Stamp)
+			slots = append(slots, spare{b.requests[i].Limits, d.Stamp})
 		}
 	}
+	a.loop.giveBackSoon(slots...)
 }

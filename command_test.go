@@ -11,15 +11,14 @@ import (
 	"testing/synctest"
 
 	"github.com/freqlimit/dispatcher/backend/memory"
-	"golang.org/x/sync/errgroup"
 )
 
 // still returns the loop of a dispatcher that does nothing unless the test has it take a step.
 func still(tb testing.TB, d *Dispatcher[int]) *loop[int] {
 	tb.Helper()
-	group, ctx := errgroup.WithContext(tb.Context())
-	d.reports.group, d.reports.idle = group, func() {}
-	return newLoop(ctx, d, group)
+	l, release := d.newLoop(tb.Context())
+	tb.Cleanup(release)
+	return l
 }
 
 func newDispatcher(tb testing.TB) *Dispatcher[int] {

@@ -36,6 +36,8 @@ const (
 	DefaultWorkers  = 16
 	DefaultCapacity = 1 << 20
 	DefaultHorizon  = 5 * time.Millisecond
+
+	DefaultStopTimeout = 10 * time.Second
 )
 
 // Config is optional in every field. It is read once, by [New].
@@ -99,6 +101,12 @@ type Config[T any] struct {
 	// back. Defaults to nothing: a limit has the params that it was given.
 	Adapt *Adapt
 
+	// StopTimeout is how long the handlers that run when the context of Run ends may go on
+	// before their own contexts end. If they, or Events, have not returned 5 s after that,
+	// calls that wait for them return [ErrStuck], so that a handler which waits for its own
+	// dispatcher ends too. A negative one ends the contexts at once. Defaults to 10s.
+	StopTimeout time.Duration
+
 	// Logger gets a line for each job that failed or panicked, and for a backend
 	// that is away and comes back. Defaults to none.
 	Logger *slog.Logger
@@ -112,6 +120,7 @@ func (c Config[T]) withDefaults(b backend.Backend) (Config[T], error) {
 	if c.Capacity == 0 {
 		c.Capacity = DefaultCapacity
 	}
+	c.StopTimeout = cmp.Or(c.StopTimeout, DefaultStopTimeout)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -141,7 +141,13 @@ func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]],
 // has ended. It returns nil then, or if Run has returned. Else the error is that of ctx.
 // More may be submitted meanwhile, by handlers too. It waits for Run, if that has not
 // been called.
+//
+// Handlers and Events get [ErrReentrant] at once if ctx is theirs or derived from it:
+// their own job has not ended.
 func (d *Dispatcher[T]) WaitIdle(ctx context.Context) error {
+	if d.isReentrant(ctx) {
+		return fmt.Errorf("dispatcher: wait: %w", ErrReentrant)
+	}
 	d.mu.Lock()
 	if d.idle == nil {
 		d.idle = make(chan struct{})
@@ -152,14 +158,10 @@ func (d *Dispatcher[T]) WaitIdle(ctx context.Context) error {
 	}
 	d.mu.Unlock()
 	d.signal()
-	select {
-	case <-idle:
-		return nil
-	case <-d.done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("dispatcher: wait: %w", context.Cause(ctx))
+	if err := d.await(ctx, idle); err != nil {
+		return fmt.Errorf("dispatcher: wait: %w", err)
 	}
+	return nil
 }
 
 // tellIdle tells those who wait for it that there is nothing to do, when there is not:
@@ -177,6 +179,10 @@ func (l *loop[T]) tellIdle() {
 // [ErrFull]; so it never holds more than one of them that has not been accepted. It
 // returns how many were accepted. It stops at the first error, which is that of
 // [Dispatcher.SubmitJob], or of ctx.
+//
+// For handlers and Events it does not wait, if ctx is theirs or derived from it: all
+// workers might wait for the room that only they can make. The error matches
+// [ErrReentrant] and [ErrFull] then.
 func (d *Dispatcher[T]) SubmitAll(ctx context.Context, jobs iter.Seq[Job[T]]) (n int, err error) {
 	for job := range jobs {
 		if err := d.submitWhenRoom(ctx, job); err != nil {
@@ -191,6 +197,9 @@ func (d *Dispatcher[T]) submitWhenRoom(ctx context.Context, job Job[T]) error {
 	err := d.SubmitJob(ctx, job)
 	if !isFull(err) {
 		return err
+	}
+	if d.isReentrant(ctx) {
+		return fmt.Errorf("dispatcher: submit: %w: %w", ErrReentrant, err)
 	}
 	d.wanted.Add(1)
 	defer d.wanted.Add(-1)

@@ -11,7 +11,6 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/internal/schedule"
 	"github.com/freqlimit/dispatcher/internal/table"
-	"golang.org/x/sync/errgroup"
 )
 
 // Dispatcher is a queue of jobs with payloads of type T, which starts each of
@@ -28,6 +27,10 @@ type Dispatcher[T any] struct {
 	shut chan struct{} // closed when nothing is accepted any more
 	deaf chan struct{} // closed when no command is obeyed any more
 	done chan struct{} // closed when Run has returned
+
+	// Closed when handlers or Events have not returned although Run has stopped: one of them may
+	// wait for this dispatcher.
+	stuck chan struct{}
 
 	// What mostly submitters write, what mostly workers write, and what all only
 	// read are in cache lines of their own.
@@ -50,6 +53,7 @@ type Dispatcher[T any] struct {
 	_ [64]byte
 
 	wanted   atomic.Int64 // who waits for room
+	contexts *contexts    // while Run is there
 	running  atomic.Int64
 	workers  atomic.Int64
 	counts   counts
@@ -85,6 +89,7 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 		shut:    make(chan struct{}),
 		deaf:    make(chan struct{}),
 		done:    make(chan struct{}),
+		stuck:   make(chan struct{}),
 	}
 	d.desk.open(d)
 	return d, nil
@@ -257,12 +262,13 @@ func (d *Dispatcher[T]) holdKey(ctx context.Context, key string, delay time.Dura
 // called once; a second call returns [ErrRunning], and one after a Shutdown with
 // nothing to do returns nil.
 //
-// When ctx ends, nothing starts any more, the contexts of the running handlers
-// end, and Run waits for the handlers to return. It does not give up on one that
-// never does: bound that with Shutdown. The jobs that have not started are
-// dropped, each with its outcome reported. Then Run returns the cause of the end
-// of ctx, [context.Cause]. After a Shutdown it returns nil. Either way all
-// outcomes have been reported and no goroutine is left.
+// When ctx ends, nothing starts any more. The jobs that have not started, or that wait
+// to run again, are dropped and reported at once. The handlers that run have
+// Config.StopTimeout before their contexts end too, with the cause of the end of ctx. So
+// ctx may be that of a signal. Run waits for the handlers to return; it does not give up
+// on one that never does. Then it returns a [*StopError]. After a Shutdown that has
+// drained the queue it returns nil. Either way all outcomes have been reported and no
+// goroutine is left.
 func (d *Dispatcher[T]) Run(ctx context.Context) error {
 	d.mu.Lock()
 	ran := d.ran
@@ -273,16 +279,16 @@ func (d *Dispatcher[T]) Run(ctx context.Context) error {
 	}
 	defer d.finish()
 	defer d.watch(ctx)()
-	group, ctx := errgroup.WithContext(ctx)
-	d.reports.group, d.reports.idle = group, d.signal
-	group.Go(func() error { return newLoop(ctx, d, group).run() })
-	return group.Wait()
+	l, release := d.newLoop(ctx)
+	defer release()
+	l.group.Go(l.run)
+	return l.group.Wait()
 }
 
 // finish is called when Run returns.
 func (d *Dispatcher[T]) finish() {
 	d.desk.clear()
-	d.reports.group = nil // knows the context of Run
+	d.contexts, d.reports.group = nil, nil
 	d.mu.Lock()
 	d.over, d.inbox, d.plain = true, inbox[T]{}, intake[T]{}
 	d.mu.Unlock()
@@ -290,10 +296,14 @@ func (d *Dispatcher[T]) finish() {
 }
 
 // Shutdown stops the intake, so that Submit returns [ErrClosed], and waits until
-// Run has done all that was accepted and returned: nil says that Run has, be it
-// because its own context ended and jobs were dropped. If ctx ends first it returns a
-// [*ShutdownError] that says what is left; the work goes on until the context of
+// Run has done all that was accepted and returned. Nil says that Run has returned,
+// maybe because its own context ended and jobs were dropped. If ctx ends first it returns
+// a [*ShutdownError] that says what is left; the work goes on until the context of
 // Run ends. It may be called more than once, also concurrently.
+//
+// Handlers and Events can't wait for Run: with their contexts, Shutdown stops the intake
+// and returns a ShutdownError that matches [ErrReentrant] at once. With another one, it
+// waits for itself until Run's context has ended, and Run with it: see [ErrStuck].
 //
 // If Run has not been called, Shutdown returns at once if there is nothing to
 // do, else it waits for Run.
@@ -306,17 +316,40 @@ func (d *Dispatcher[T]) Shutdown(ctx context.Context) error {
 	if idle {
 		return nil
 	}
-	select {
-	case <-d.done:
-		return nil
-	case <-ctx.Done():
-		select {
-		case <-d.done:
-			return nil // both have ended: select picks either
-		default:
-		}
+	err := ErrReentrant
+	if !d.isReentrant(ctx) {
+		err = d.await(ctx, d.done)
+	}
+	if err != nil {
 		waiting, running, _ := d.present()
-		return &ShutdownError{Waiting: waiting, Running: running, Err: context.Cause(ctx)}
+		err = &ShutdownError{Waiting: waiting, Running: running, Err: err}
+	}
+	return err
+}
+
+// await waits until Run has closed a channel or has returned. Otherwise the error is the cause of the
+// end of ctx, or ErrStuck.
+func (d *Dispatcher[T]) await(ctx context.Context, event <-chan struct{}) (err error) {
+	select {
+	case <-event:
+	case <-d.done:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-d.stuck:
+		err = ErrStuck
+	}
+	if isClosed(event) || isClosed(d.done) {
+		return nil // select picks either
+	}
+	return err
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -162,27 +162,3 @@ func (d *Dispatcher[T]) describe(e *entry[T], j *Job[T]) {
 	j.epoch = d.epoch
 	j.submitted, j.slot = e.submitted(), noSlot
 }
-
-// handlerContext ends when Run's does, and has the values of the context that
-// was passed to Submit before its own.
-type handlerContext struct {
-	context.Context
-	values context.Context
-}
-
-// Value implements [context.Context].
-func (c handlerContext) Value(key any) any {
-	if v := c.values.Value(key); v != nil {
-		return v
-	}
-	return c.Context.Value(key)
-}
-
-// context returns the context for the handler. What it takes its values from
-// must not lend it its end, hence WithoutCancel.
-func (e *entry[T]) context(run context.Context) context.Context {
-	if e.extra == nil || e.extra.ctx == nil {
-		return run
-	}
-	return handlerContext{run, context.WithoutCancel(e.extra.ctx)}
-}

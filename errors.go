@@ -18,10 +18,21 @@ var (
 	// ErrRunning is returned by a Run that is not the first.
 	ErrRunning = errors.New("dispatcher: Run may be called once")
 
-	// ErrStopped is matched by the error of a job that was dropped: its
-	// dispatcher stopped before the job could start, or run again. Then the error
-	// that its handler returned last is matched too.
+	// ErrStopped is matched by the error of a job that was dropped: its dispatcher
+	// stopped before the job could start, or run again, or cut off its handler. The
+	// cause of the stop is matched too, and the error that the handler returned last.
 	ErrStopped = errors.New("dispatcher: stopped before the job was done")
+
+	// ErrReentrant is matched by the error of a call that would wait for its caller: by a
+	// handler, or one of the Events, that waits for its own dispatcher or its own job. It is
+	// known by the context, which has to be the caller's or derived from it; with another one
+	// the call waits until Run's context has ended and returns [ErrStuck].
+	ErrReentrant = errors.New("dispatcher: the call would wait for its caller")
+
+	// ErrStuck is matched by the error of a call that waits for handlers or Events, if they have
+	// not returned 5 s after the end of their contexts, which is Config.StopTimeout after that of
+	// Run's. Run goes on to wait for them.
+	ErrStuck = errors.New("dispatcher: handlers have not returned after the end of their contexts")
 
 	// ErrDropped is the error of a job that was dropped by [Dispatcher.Drop].
 	ErrDropped = errors.New("dispatcher: dropped")
@@ -124,12 +135,34 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// ShutdownError says what is left when the context of Shutdown ends first. The
+// StopError is returned by Run when its context has ended. It matches the error of the
+// context and its cause.
+type StopError struct {
+	Dropped int   // jobs that have ended as [Dropped] because of it
+	Err     error // the cause of the end of the context
+
+	end error // the error of the context
+}
+
+// Error implements error.
+func (e *StopError) Error() string {
+	return fmt.Sprintf("dispatcher: stopped, %d jobs dropped: %v", e.Dropped, e.Err)
+}
+
+// Unwrap returns the cause and the error of the context.
+func (e *StopError) Unwrap() []error {
+	if e.end == nil {
+		return []error{e.Err}
+	}
+	return []error{e.Err, e.end}
+}
+
+// ShutdownError says what is left when Shutdown does not wait for it, and why it doesn't. The
 // dispatcher goes on draining; end the context of Run to stop it.
 type ShutdownError struct {
 	Waiting int   // jobs that have not started
 	Running int   // jobs whose handlers have not returned
-	Err     error // why the context ended
+	Err     error // the cause of the end of Shutdown's context, [ErrReentrant] or [ErrStuck]
 }
 
 // Error implements error.

@@ -142,8 +142,49 @@ func ExampleDispatcher_Shutdown() {
 
 	// Output:
 	// still waiting: 2
-	// run: context canceled
+	// run: dispatcher: stopped, 2 jobs dropped: context canceled
 	// dropped: 2
+}
+
+// To stop at once: the job that runs ends, the others are dropped, and whoever keeps them can submit
+// them again another day.
+func ExampleStopError() {
+	ctx, stop := context.WithCancel(context.Background()) // or signal.NotifyContext
+	defer stop()
+	work := func(ctx context.Context, job dispatcher.Job[string]) error {
+		stop()
+		time.Sleep(10 * time.Millisecond) // the context goes on for Config.StopTimeout
+		return ctx.Err()
+	}
+	var unsent []string
+	keep := func(_ context.Context, r dispatcher.Result[string]) {
+		if r.Outcome == dispatcher.Dropped {
+			unsent = append(unsent, r.Job.Payload)
+		}
+	}
+	d, err := dispatcher.New(memory.New(memory.Config{}), work, dispatcher.Config[string]{
+		Workers: 1,
+		Events:  dispatcher.Events[string]{Done: keep},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, text := range []string{"hello", "how are you", "bye"} {
+		if err := d.Submit(ctx, "chat", text); err != nil {
+			log.Fatal(err)
+		}
+	}
+	err = d.Run(ctx)
+	if stopped, ok := errors.AsType[*dispatcher.StopError](err); ok {
+		fmt.Println(stopped)
+	}
+	fmt.Println("succeeded:", d.Stats().Succeeded)
+	fmt.Println("not sent:", unsent)
+
+	// Output:
+	// dispatcher: stopped, 2 jobs dropped: context canceled
+	// succeeded: 1
+	// not sent: [how are you bye]
 }
 
 // With neither Limits nor Params a dispatcher is a pool of workers.

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
@@ -59,13 +60,24 @@ func (h *Handle[T]) Cancel() bool {
 func (h *Handle[T]) Done() <-chan struct{} { return h.done }
 
 // Wait returns the result of the job when it has ended, or the error of ctx if that
-// ends first: the job goes on.
+// ends first: the job goes on. The job's own handler gets [ErrReentrant] at once, if ctx
+// is its context or derived from it. A job whose handler does not return after Run has
+// stopped is [ErrStuck].
 func (h *Handle[T]) Wait(ctx context.Context) (Result[T], error) {
-	select {
-	case <-h.done:
-	case <-ctx.Done():
-		if !h.hasEnded() {
-			return Result[T]{}, context.Cause(ctx)
+	if !h.hasEnded() {
+		if isInside(ctx, h.entry) {
+			return Result[T]{}, fmt.Errorf("dispatcher: wait: %w", ErrReentrant)
+		}
+		var err error
+		select {
+		case <-h.done:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-h.d.stuck:
+			err = fmt.Errorf("dispatcher: wait: %w", ErrStuck)
+		}
+		if err != nil && !h.hasEnded() {
+			return Result[T]{}, err
 		}
 	}
 	r, _ := h.Result()
@@ -79,14 +91,7 @@ func (h *Handle[T]) Result() (Result[T], bool) {
 	return h.result, h.hasEnded()
 }
 
-func (h *Handle[T]) hasEnded() bool {
-	select {
-	case <-h.done:
-		return true
-	default:
-		return false
-	}
-}
+func (h *Handle[T]) hasEnded() bool { return isClosed(h.done) }
 
 // finish is called once, when the job has ended.
 func (h *Handle[T]) finish(r *Result[T]) {
@@ -108,9 +113,9 @@ func (d *Dispatcher[T]) isCanceled(e *entry[T]) bool {
 
 // begin notes that a worker has a job that is not plain, and returns the context for
 // its handler and a function that releases it, nil if the job has been canceled.
-func (d *Dispatcher[T]) begin(run context.Context, e *entry[T]) (context.Context, func()) {
+func (d *Dispatcher[T]) begin(e *entry[T]) (context.Context, func()) {
 	x := e.extra
-	ctx, stop := e.context(run), func() {}
+	ctx, stop := e.context(d.contexts.handlers), func() {}
 	if o := x.options; o != nil && o.Timeout > 0 {
 		ctx, stop = context.WithTimeout(ctx, o.Timeout)
 	}
@@ -126,7 +131,7 @@ func (d *Dispatcher[T]) begin(run context.Context, e *entry[T]) (context.Context
 	x.running = true
 	if x.handle != nil {
 		inner, cancel := stop, context.CancelCauseFunc(nil)
-		ctx, cancel = context.WithCancelCause(ctx)
+		ctx, cancel = context.WithCancelCause(insideJob{ctx, e})
 		stop = func() { cancel(nil); inner() }
 		x.cancel = cancel
 	}
@@ -182,25 +187,10 @@ func (l *loop[T]) cancel(now int64, e *entry[T]) {
 func (l *loop[T]) withdraw(now int64, e *entry[T]) {
 	for i, s := range l.coming {
 		if s.entry == e {
-			l.giveBackSoon(l.sched.Request(&e.sched, nil), s.stamp)
+			l.giveBackSoon(spare{l.sched.Request(&e.sched, nil), s.stamp})
 			l.coming = append(l.coming[:i], l.coming[i+1:]...)
 			l.sched.Withdrawn(now, &e.sched, s.slot)
 			return
 		}
-	}
-}
-
-// giveBackSoon gives back a slot, without waiting for a backend that is elsewhere.
-func (l *loop[T]) giveBackSoon(limits []Limit, stamp int64) {
-	back := func() error {
-		ctx, cancel := lastWords(l.ctx)
-		defer cancel()
-		l.giveBack(ctx, limits, stamp)
-		return nil
-	}
-	if l.asker.inProcess {
-		_ = back()
-	} else {
-		l.group.Go(back)
 	}
 }

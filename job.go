@@ -74,8 +74,11 @@ func (j *Job[T]) at(instant int64) time.Time {
 // Handler does the work of a job. Its error, or its panic, is the outcome of
 // this job alone.
 //
-// The context has the values of the one that was passed to Submit, and ends
-// when Run's does; a handler should return soon after.
+// The context has the values of the one that was passed to Submit. It ends
+// Config.StopTimeout after Run's, with the same cause; a handler should return soon
+// after.
+//
+// A handler must not wait for what waits for it: see [ErrReentrant].
 type Handler[T any] func(ctx context.Context, job Job[T]) error
 
 // Outcome is how a job ended.
@@ -92,8 +95,10 @@ const (
 	// Panicked: the handler panicked, or called runtime.Goexit.
 	Panicked
 
-	// Dropped: the dispatcher stopped before the job started, or before it ran
-	// again; or the job was dropped by [Dispatcher.Drop].
+	// Dropped: Run's context ended before the job started, or before it ran
+	// again, or the handler returned the error of its own context, or the cause,
+	// when that had ended for the same reason; or the job was dropped by
+	// [Dispatcher.Drop].
 	Dropped
 
 	// Expired: the job could not start by its Deadline.

@@ -44,10 +44,14 @@ type loop[T any] struct {
 	busy   int               // jobs that workers have, but for those that bypass the scheduler
 }
 
-func newLoop[T any](ctx context.Context, d *Dispatcher[T], group *errgroup.Group) *loop[T] {
-	l := &loop[T]{
+// newLoop returns a loop that runs until ctx ends, and a function that releases its contexts.
+func (d *Dispatcher[T]) newLoop(ctx context.Context) (l *loop[T], release func()) {
+	group := &errgroup.Group{}
+	d.contexts, release = newContexts(ctx, d)
+	d.reports.group, d.reports.idle = group, d.signal
+	l = &loop[T]{
 		Dispatcher: d,
-		ctx:        ctx,
+		ctx:        d.contexts.run,
 		group:      group,
 		express:    d.mayExpress(),
 	}
@@ -61,7 +65,7 @@ func newLoop[T any](ctx context.Context, d *Dispatcher[T], group *errgroup.Group
 		Serial:  d.cfg.Serial,
 		Shared:  !l.asker.inProcess,
 	})
-	return l
+	return l, release
 }
 
 func (l *loop[T]) run() error {
@@ -318,7 +322,7 @@ func (l *loop[T]) hire(h *hand[T]) {
 				l.hire(h)
 			}
 		}()
-		l.work(l.ctx, h)
+		l.work(h)
 		returned = true
 		return nil
 	})

@@ -183,7 +183,7 @@ func TestGuarantee8EndWhileTakingIn(t *testing.T) {
 func TestGuarantee8Outcomes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errBad := errors.New("bad")
-		s := open(t, inMemory(), config{Workers: 4}, func(ctx context.Context, j job) error {
+		s := open(t, inMemory(), config{Workers: 4, StopTimeout: -1}, func(ctx context.Context, j job) error {
 			switch j.Payload {
 			case "fails":
 				return errBad

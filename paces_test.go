@@ -11,7 +11,6 @@ import (
 
 	"github.com/freqlimit/dispatcher/backend/memory"
 	"github.com/freqlimit/dispatcher/gcra"
-	"golang.org/x/sync/errgroup"
 )
 
 // slowed returns a loop at rest in which n limits have been slowed down, the ith at when(i).
@@ -22,9 +21,8 @@ func slowed(tb testing.TB, n int, when func(i int) int64) *loop[int] {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	group, ctx := errgroup.WithContext(tb.Context())
-	d.reports.group, d.reports.idle = group, func() {}
-	l := newLoop(ctx, d, group)
+	l, release := d.newLoop(tb.Context())
+	tb.Cleanup(release)
 	second := gcra.FreqLimitParams{Limit: 1, Period: time.Second}
 	for i := range n {
 		key := strconv.Itoa(i)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/freqlimit/dispatcher/backend"
@@ -26,6 +27,33 @@ func (d *Dispatcher[T]) giveBack(ctx context.Context, limits []backend.Limit, st
 	}
 	if err := guard(func() error { return r.Release(ctx, limits, stamp) }); err != nil {
 		d.logSoon(slog.LevelWarn, "dispatcher: the backend did not take a slot back", slog.Any("error", err))
+	}
+}
+
+// spare is a slot that is not used.
+type spare struct {
+	limits []Limit
+	stamp  int64
+}
+
+// giveBackSoon gives back slots, which are in the order of their times, without waiting for a backend
+// that is elsewhere.
+func (l *loop[T]) giveBackSoon(slots ...spare) {
+	if len(slots) == 0 {
+		return
+	}
+	back := func() error {
+		ctx, cancel := lastWords(l.ctx)
+		defer cancel()
+		for _, s := range slices.Backward(slots) { // a limit takes back only its last slot
+			l.giveBack(ctx, s.limits, s.stamp)
+		}
+		return nil
+	}
+	if l.asker.inProcess {
+		_ = back()
+	} else {
+		l.group.Go(back)
 	}
 }
 

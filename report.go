@@ -79,6 +79,9 @@ func (d *Dispatcher[T]) resolve(e *entry[T], r *Result[T]) {
 		h = d.settle(e, r)
 	}
 	d.counts.of(r.Outcome).Add(1)
+	if err, ok := r.Err.(*endError); ok && r.Outcome == Dropped && err.why == ErrStopped {
+		d.counts.stopped.Add(1)
+	}
 	if h != nil {
 		h.finish(r)
 	}
@@ -88,7 +91,7 @@ func (d *Dispatcher[T]) resolve(e *entry[T], r *Result[T]) {
 // worker that ran it, which they hold up.
 func (d *Dispatcher[T]) report(e *entry[T], r *Result[T]) {
 	if d.cfg.Events.Done != nil {
-		defer d.tellDone(e.context(context.Background()), r) // also if the Logger ends the goroutine
+		defer d.tellDone(e.context(d.contexts.events), r) // also if the Logger ends the goroutine
 	}
 	switch r.Outcome {
 	case Failed:

@@ -180,7 +180,7 @@ func TestHoldReachesOthers(t *testing.T) {
 // A RetryAfter that comes while Run ends still holds the key for the others.
 func TestRetryAfterAtTheEndReachesOthers(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
-		first := open(t, b, config{Params: perSecond(1)}, func(ctx context.Context, _ job) error {
+		first := open(t, b, config{Params: perSecond(1), StopTimeout: -1}, func(ctx context.Context, _ job) error {
 			<-ctx.Done()
 			return dispatcher.RetryAfter(10*time.Second, nil)
 		})

@@ -185,8 +185,8 @@ func TestRunAfterItsContextHasEnded(t *testing.T) {
 		}
 		ctx, stop := context.WithCancelCause(t.Context())
 		stop(errEnough)
-		if err := s.Run(ctx); err != errEnough {
-			t.Errorf("Run() = %v, want the cause, %v", err, errEnough)
+		if stop, ok := errors.AsType[*dispatcher.StopError](s.Run(ctx)); !ok || stop.Err != errEnough || stop.Dropped != 10 {
+			t.Errorf("Run() = %v, want 10 dropped and the cause, %v", stop, errEnough)
 		}
 		s.check()
 		for i := range 10 {
@@ -253,7 +253,7 @@ func TestSubmitAllHearsOfShutdown(t *testing.T) {
 		s = open(t, inMemory(), config{Workers: 1, Capacity: 1}, func(ctx context.Context, j job) error {
 			if j.Payload == "asks" {
 				<-full
-				return submitAll(ctx)
+				return submitAll(context.Background()) // or it would be told that it is reentrant
 			}
 			return nil
 		})
@@ -273,31 +273,36 @@ func TestSubmitAllHearsOfShutdown(t *testing.T) {
 	})
 }
 
+// questions are the calls that the goroutine which schedules answers.
+var questions = map[string]func(ctx context.Context, s *stage, h *dispatcher.Handle[string]) error{
+	"Load": func(ctx context.Context, s *stage, _ *dispatcher.Handle[string]) error {
+		_, err := s.Load(ctx)
+		return err
+	},
+	"Busiest": func(ctx context.Context, s *stage, _ *dispatcher.Handle[string]) error {
+		_, err := s.Busiest(ctx, 1)
+		return err
+	},
+	"Bottlenecks": func(ctx context.Context, s *stage, _ *dispatcher.Handle[string]) error {
+		_, err := s.Bottlenecks(ctx, 1)
+		return err
+	},
+	"Drop": func(ctx context.Context, s *stage, _ *dispatcher.Handle[string]) error {
+		_, err := s.Drop(ctx, "chat")
+		return err
+	},
+	"Forecast": func(ctx context.Context, s *stage, _ *dispatcher.Handle[string]) error {
+		_, err := s.Forecast(ctx, 0)
+		return err
+	},
+	"Estimate": func(ctx context.Context, _ *stage, h *dispatcher.Handle[string]) error {
+		_, err := h.Estimate(ctx)
+		return err
+	},
+}
+
 // Who asks while Run waits for handlers is answered: it may be one of them.
 func TestAskWhileItStops(t *testing.T) {
-	questions := map[string]func(s *stage, h *dispatcher.Handle[string]) error{
-		"Load": func(s *stage, _ *dispatcher.Handle[string]) error { _, err := s.Load(context.Background()); return err },
-		"Busiest": func(s *stage, _ *dispatcher.Handle[string]) error {
-			_, err := s.Busiest(context.Background(), 1)
-			return err
-		},
-		"Bottlenecks": func(s *stage, _ *dispatcher.Handle[string]) error {
-			_, err := s.Bottlenecks(context.Background(), 1)
-			return err
-		},
-		"Drop": func(s *stage, _ *dispatcher.Handle[string]) error {
-			_, err := s.Drop(context.Background(), "chat")
-			return err
-		},
-		"Forecast": func(s *stage, _ *dispatcher.Handle[string]) error {
-			_, err := s.Forecast(context.Background(), 0)
-			return err
-		},
-		"Estimate": func(_ *stage, h *dispatcher.Handle[string]) error {
-			_, err := h.Estimate(context.Background())
-			return err
-		},
-	}
 	for name, ask := range questions {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -306,7 +311,7 @@ func TestAskWhileItStops(t *testing.T) {
 				s = open(t, inMemory(), config{}, func(ctx context.Context, _ job) error {
 					h := <-handles
 					<-ctx.Done()
-					return ask(s, h)
+					return ask(context.Background(), s, h)
 				})
 				handles <- s.track(job{Key: "chat", Payload: "asks"})
 				synctest.Wait()

@@ -38,6 +38,7 @@ type counts struct {
 	retried                              atomic.Uint64
 	succeeded, failed, panicked, dropped atomic.Uint64
 	expired, canceled                    atomic.Uint64
+	stopped                              atomic.Int64 // those that were dropped because Run's context ended
 }
 
 func (c *counts) of(o Outcome) *atomic.Uint64 {

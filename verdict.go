@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -124,10 +125,13 @@ type verdict struct {
 	delay time.Duration
 	after *RetryAfterError // if that is what it was
 	fails bool             // it is a failure
+
+	// The end of the handler's context has cut it off.
+	cutOff bool
 }
 
-// judge reads the error of a job's handler.
-func judge(err error, retry *Retry, failures int, serial bool) verdict {
+// judge reads the error of a job's handler. If the context of handlers has ended, cut is its cause.
+func judge(err error, retry *Retry, failures int, serial bool, cut error) verdict {
 	after, ok := errors.AsType[*RetryAfterError](err)
 	if !ok {
 		after = nil
@@ -140,6 +144,9 @@ func judge(err error, retry *Retry, failures int, serial bool) verdict {
 	}
 	if snooze, ok := errors.AsType[*SnoozeError](err); ok && snooze != nil {
 		return verdict{fate: fateLater, delay: snooze.Delay}
+	}
+	if cut != nil && (errors.Is(err, context.Canceled) || errors.Is(err, cut)) {
+		return verdict{cutOff: true}
 	}
 	v := verdict{fails: true}
 	if failures++; retry.worth(failures, err) {

@@ -9,8 +9,8 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 )
 
-// work does jobs until there are no more. ctx is that of Run.
-func (d *Dispatcher[T]) work(ctx context.Context, h *hand[T]) {
+// work does jobs until there are no more.
+func (d *Dispatcher[T]) work(h *hand[T]) {
 	defer func() {
 		if h.done.entry != nil { // a handler or one of the Events ends the goroutine
 			d.desk.giveBack(h)
@@ -21,19 +21,19 @@ func (d *Dispatcher[T]) work(ctx context.Context, h *hand[T]) {
 		if !ok {
 			return
 		}
-		if ctx.Err() != nil {
-			d.unstarted(ctx, s, h, Dropped, s.entry.stopped(ctx))
+		if d.contexts.run.Err() != nil {
+			d.unstarted(s, h, Dropped, d.stopped(s.entry))
 		} else {
-			d.do(ctx, s, h)
+			d.do(s, h)
 		}
 	}
 }
 
 // unstarted ends a job whose slot has come, and which is not to start after all.
-func (d *Dispatcher[T]) unstarted(ctx context.Context, s start[T], h *hand[T], o Outcome, why error) {
+func (d *Dispatcher[T]) unstarted(s start[T], h *hand[T], o Outcome, why error) {
 	h.done = finished[T]{entry: s.entry, until: s.slot, late: unknown}
 	if !h.plain {
-		words, cancel := lastWords(ctx)
+		words, cancel := lastWords(d.contexts.run)
 		defer cancel()
 		d.giveBack(words, s.entry.sched.Limits(), s.stamp)
 		h.done.fate = fateWithdrawn
@@ -45,12 +45,12 @@ func (d *Dispatcher[T]) unstarted(ctx context.Context, s start[T], h *hand[T], o
 }
 
 // do runs one job and reports on it, whatever its handler does.
-func (d *Dispatcher[T]) do(ctx context.Context, s start[T], h *hand[T]) {
+func (d *Dispatcher[T]) do(s start[T], h *hand[T]) {
 	e := s.entry
-	a := attempt[T]{ctx: ctx, started: unknown, late: unknown}
+	a := attempt[T]{ctx: d.contexts.handlers, started: unknown, late: unknown}
 	if e.extra != nil {
-		if a.ctx, a.stop = d.begin(ctx, e); a.stop == nil {
-			d.unstarted(ctx, s, h, Canceled, ErrCanceled)
+		if a.ctx, a.stop = d.begin(e); a.stop == nil {
+			d.unstarted(s, h, Canceled, ErrCanceled)
 			return
 		}
 	}
@@ -67,7 +67,7 @@ func (d *Dispatcher[T]) do(ctx context.Context, s start[T], h *hand[T]) {
 			a.job.slot = now // it waited for its worker alone
 		}
 	}
-	defer d.conclude(ctx, e, &a, h)
+	defer d.conclude(e, &a, h)
 	if d.cfg.Events.Started != nil {
 		defer d.try(e, &a) // also if the event ends the goroutine
 		d.tellStarted(a.ctx, a.job)
@@ -81,7 +81,11 @@ func (d *Dispatcher[T]) do(ctx context.Context, s start[T], h *hand[T]) {
 func (d *Dispatcher[T]) try(e *entry[T], a *attempt[T]) {
 	a.err = d.handler(a.ctx, a.job)
 	if a.err != nil {
-		a.verdict = judge(a.err, d.retryOf(e), a.job.failures, d.cfg.Serial)
+		var cut error
+		if handlers := d.contexts.handlers; handlers.Err() != nil {
+			cut = context.Cause(handlers)
+		}
+		a.verdict = judge(a.err, d.retryOf(e), a.job.failures, d.cfg.Serial, cut)
 	}
 	a.returned = true
 }
@@ -117,7 +121,7 @@ func (d *Dispatcher[T]) retryOf(e *entry[T]) *Retry {
 
 // conclude is deferred by do. What it calls of the user's code is last, and can't keep it from
 // anything: reports.
-func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T], h *hand[T]) {
+func (d *Dispatcher[T]) conclude(e *entry[T], a *attempt[T], h *hand[T]) {
 	outcome := Succeeded
 	if !a.returned {
 		outcome = Panicked
@@ -138,8 +142,12 @@ func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T]
 		a.stop()
 	}
 	if a.returned && a.verdict.fate != fateEnded {
-		d.again(ctx, e, a, h)
+		d.again(e, a, h)
 		return
+	}
+	if a.verdict.cutOff && outcome == Failed {
+		outcome = Dropped
+		a.err = &endError{ErrStopped, context.Cause(d.contexts.handlers), a.job.attempt, a.err}
 	}
 	if outcome == Succeeded && e.extra == nil && d.cfg.Events.Done == nil {
 		// What follows, for most jobs.
@@ -160,7 +168,7 @@ func (d *Dispatcher[T]) conclude(ctx context.Context, e *entry[T], a *attempt[T]
 }
 
 // again sends a job back to run again.
-func (d *Dispatcher[T]) again(ctx context.Context, e *entry[T], a *attempt[T], h *hand[T]) {
+func (d *Dispatcher[T]) again(e *entry[T], a *attempt[T], h *hand[T]) {
 	done := &h.done
 	x, v := e.more(), &a.verdict
 	x.attempt, x.err = a.job.attempt, a.err
@@ -173,21 +181,25 @@ func (d *Dispatcher[T]) again(ctx context.Context, e *entry[T], a *attempt[T], h
 	delay := min(v.delay, backend.Unlimited)
 	done.fate = v.fate
 	if v.after != nil {
-		d.tellOff(ctx, e, v.after, a.job.slot, done)
+		d.tellOff(e, v.after, a.job.slot, done)
 	} else {
 		done.until = d.now() + int64(delay)
 	}
 	if d.cfg.Events.Retried != nil {
-		d.tellRetried(a.ctx, a.job, a.err, delay)
+		ctx := e.context(d.contexts.events)
+		if e.tracked() {
+			ctx = insideJob{ctx, e}
+		}
+		d.tellRetried(ctx, a.job, a.err, delay)
 	}
 }
 
 // tellOff holds the keys that a handler was told to leave alone.
-func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAfterError, slot int64, done *finished[T]) {
+func (d *Dispatcher[T]) tellOff(e *entry[T], after *RetryAfterError, slot int64, done *finished[T]) {
 	own := e.sched.Key()
 	keys := after.HeldKeys(own, e.sched.Limits())
 	// Others that share the backend must hear of it even while this one stops.
-	ctx, cancel := lastWords(ctx)
+	ctx, cancel := lastWords(d.contexts.run)
 	defer cancel()
 	done.fate = fateHeld // unless the job waits for its key anyway
 	r := refusal{slot: slot, delay: min(after.Delay, backend.Unlimited)}
@@ -211,8 +223,8 @@ func (d *Dispatcher[T]) tellOff(ctx context.Context, e *entry[T], after *RetryAf
 }
 
 // stopped is the error of a job that is dropped because Run's ctx has ended.
-func (e *entry[T]) stopped(run context.Context) error {
-	err := &endError{why: ErrStopped, cause: context.Cause(run)}
+func (d *Dispatcher[T]) stopped(e *entry[T]) error {
+	err := &endError{why: ErrStopped, cause: context.Cause(d.contexts.run)}
 	if x := e.extra; x != nil {
 		err.attempt, err.err = x.attempt, x.err
 	}

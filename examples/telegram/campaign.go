@@ -53,6 +53,9 @@ func (c *campaign) config() dispatcher.Config[int] {
 		Order:  dispatcher.Backlog, // a campaign wants to be done soonest
 		Serial: true,               // no message of a chat overtakes another
 		Retry:  retry,
+
+		StopTimeout: requestTimeout, // messages on their way are finished
+
 		Events: dispatcher.JoinEvents(dispatcher.Events[int]{Done: c.done}, c.events),
 	}
 }

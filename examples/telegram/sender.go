@@ -64,7 +64,7 @@ func newClient(workers int) *http.Client {
 // no message is sent and not counted. Its error wraps the bot's, and tells the
 // dispatcher what to do.
 func (s *sender) send(ctx context.Context, m message) error {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
+	ctx, stop := context.WithTimeout(ctx, s.timeout)
 	defer stop()
 	_, err := s.bot.SendMessage(ctx, &bot.SendMessageParams{
 		ChatID: m.ChatID,
