@@ -17,6 +17,7 @@ import (
 type Forecast struct {
 	Jobs    int // that will start
 	Expired int // that will not, by their deadlines
+	Failed  int // that will not: they cost more than the Burst of one of their limits
 	Stuck   int // that will not, or not within 100 years: they are paused or very slow
 
 	// Last is how long it takes until the last one has started, from now on.
@@ -47,28 +48,26 @@ func (d *Dispatcher[T]) Forecast(ctx context.Context, takes time.Duration) (Fore
 }
 
 // ForecastKey is [Dispatcher.Forecast] of the jobs of one key, among all others. What
-// expires or is stuck is not told by key.
+// expires, fails or is stuck is not told by key.
 func (d *Dispatcher[T]) ForecastKey(ctx context.Context, key string, takes time.Duration) (Forecast, error) {
 	f, err := d.forecast(ctx, takes, func(e schedule.Expected) bool { return e.Job.Key() == key })
-	f.Expired, f.Stuck = 0, 0
+	f.Expired, f.Failed, f.Stuck = 0, 0, 0
 	return f, err
 }
 
 func (d *Dispatcher[T]) forecast(ctx context.Context, takes time.Duration, of func(schedule.Expected) bool) (Forecast, error) {
 	type image struct {
 		*schedule.Image
-		now  int64
-		jobs int
+		now int64
 	}
 	im, err := ask(ctx, d, func(l *loop[T], now int64) image {
-		return image{l.image(now), now, l.sched.Waiting()}
+		return image{l.image(now), now}
 	})
 	if err != nil {
 		return Forecast{}, fmt.Errorf("dispatcher: forecast: %w", err)
 	}
-	c, started := curve{begin: im.now}, 0
-	expired, _ := im.Image.Forecast(played(takes), func(e schedule.Expected) bool {
-		started++
+	c := curve{begin: im.now}
+	u := im.Image.Forecast(played(takes), func(e schedule.Expected) bool {
 		if of(e) {
 			c.add(e.Slot)
 		}
@@ -77,9 +76,7 @@ func (d *Dispatcher[T]) forecast(ctx context.Context, takes time.Duration, of fu
 	if ctx.Err() != nil {
 		return Forecast{}, fmt.Errorf("dispatcher: forecast: %w", context.Cause(ctx))
 	}
-	f := c.forecast()
-	f.Expired, f.Stuck = expired, im.jobs-started-expired
-	return f, nil
+	return c.forecast(u), nil
 }
 
 // played returns how long jobs are to take in virtual time.
@@ -112,13 +109,11 @@ func Plan[T any](cfg Config[T], jobs iter.Seq[Job[T]], takes time.Duration) (For
 		n++
 	}
 	c := curve{}
-	expired, _ := s.Play(0, played(takes), func(e schedule.Expected) bool {
+	u := s.Play(0, played(takes), func(e schedule.Expected) bool {
 		c.add(e.Slot)
 		return true
 	})
-	f := c.forecast()
-	f.Expired, f.Stuck = expired, n-f.Jobs-expired
-	return f, nil
+	return c.forecast(u), nil
 }
 
 // plan submits a job to a scheduler in virtual time, whose instant 0 is now.
@@ -172,8 +167,8 @@ func (c *curve) add(slot int64) {
 	}
 }
 
-func (c *curve) forecast() Forecast {
-	f := Forecast{Jobs: c.n, Curve: c.points}
+func (c *curve) forecast(u schedule.Unstarted) Forecast {
+	f := Forecast{Jobs: c.n, Expired: u.Expired, Failed: u.Failed, Stuck: u.Stuck, Curve: c.points}
 	if c.n > 0 {
 		f.Last = time.Duration(c.last - c.begin)
 		if k := len(c.points); k == 0 || c.points[k-1].Started < c.n {

@@ -29,6 +29,7 @@ type loop[T any] struct {
 	taken     uint64                      // jobs that have been taken in
 	settings  table.Map[string, *setting] // of limits
 	paces     paces
+	ruling    bool // more jobs cost more than a lowered Burst
 
 	express bool         // plain jobs bypass the scheduler: see express.go
 	passed  bool         // all of them have ended
@@ -95,9 +96,10 @@ func (l *loop[T]) run() error {
 	return l.stop()
 }
 
-// hasMore reports whether there is news that has not been taken in.
+// hasMore reports whether there is more to do before it waits: news that has not been
+// taken in, or jobs that cost too much.
 func (l *loop[T]) hasMore() bool {
-	return len(l.commands) > 0 || len(l.fresh) > 0 || !l.left.empty() || !l.cleared
+	return len(l.commands) > 0 || len(l.fresh) > 0 || !l.left.empty() || !l.cleared || l.ruling
 }
 
 // takeIn tells the scheduler the news, some of it if there is much, and returns whether no
@@ -133,8 +135,9 @@ func (l *loop[T]) takeIn() (closed bool) {
 	for _, b := range in.answered {
 		l.asker.answered(now, b)
 	}
-	l.answerAll(now)
 	l.creep(now)
+	l.ruleOut(now)
+	l.answerAll(now)
 	l.empty = in.reset()
 	return closed
 }
@@ -155,16 +158,21 @@ func (l *loop[T]) admit(now int64, s *submission[T]) {
 
 func (l *loop[T]) submit(now int64, s *submission[T]) {
 	e := s.entry
-	if e.extra == nil {
-		l.sched.Submit(now, &e.sched, s.key, s.priority, l.ruled(l.brought(s)))
-		return
-	}
-	if l.isCanceled(e) {
+	if e.extra != nil && l.isCanceled(e) {
 		l.drop(e, l.jobBefore(s), Canceled, ErrCanceled)
 		return
 	}
+	limits, err := l.ruled(l.brought(s))
+	if err != nil {
+		l.drop(e, l.jobBefore(s), Failed, err)
+		return
+	}
+	if e.extra == nil {
+		l.sched.Submit(now, &e.sched, s.key, s.priority, limits)
+		return
+	}
 	e.extra.stage = stageWaiting
-	l.sched.SubmitDated(now, &e.sched, s.key, s.priority, l.ruled(l.brought(s)), e.extra.options.dates(*l.epoch, e.sched.Arrival))
+	l.sched.SubmitDated(now, &e.sched, s.key, s.priority, limits, e.extra.options.dates(*l.epoch, e.sched.Arrival))
 }
 
 // brought returns the limits that a submitted job brings, those of Config.Params in
@@ -175,28 +183,6 @@ func (l *loop[T]) brought(s *submission[T]) []Limit {
 	}
 	l.own[0] = Limit{Key: s.key, Params: l.cfg.Params}
 	return l.own[:]
-}
-
-// ruled returns the limits of a job with the params that they are to have.
-func (l *loop[T]) ruled(limits []Limit) []Limit {
-	if l.settings.Len() == 0 && l.paces.len() == 0 {
-		return limits
-	}
-	var changed []Limit
-	for i := range limits {
-		p := l.rule(&limits[i])
-		if limits[i].Params == p {
-			continue
-		}
-		if changed == nil {
-			changed = slices.Clone(limits)
-		}
-		changed[i].Params = p
-	}
-	if changed != nil {
-		return changed
-	}
-	return limits
 }
 
 // collect takes the jobs that workers are done with.

@@ -135,9 +135,7 @@ func drawWith(t *rapid.T, lively bool) workload {
 		for _, k := range under {
 			p := rates[k]
 			if changing && span("change", 0, 9) == 0 {
-				burst := p.Burst
 				p = params()
-				p.Burst = max(p.Burst, burst) // so that the costs of others stay valid
 				rates[k] = p
 			}
 			j.limits = append(j.limits, backend.Limit{Key: k, Params: p, Cost: span("cost", 0, max(1, p.Burst))})
@@ -151,9 +149,7 @@ func drawWith(t *rapid.T, lively bool) workload {
 			e.n = span("workers", 1, 5)
 			if e.do == setsParams {
 				e.key = rapid.SampledFrom(limitKeys).Draw(t, "changed")
-				burst := rates[e.key].Burst
 				e.params = params()
-				e.params.Burst = max(e.params.Burst, burst)
 				rates[e.key] = e.params
 			}
 			w.events = append(w.events, e)
@@ -218,6 +214,11 @@ func run(t *rapid.T, w workload, m machine) history {
 		ended[id] = how
 		delete(waits, id)
 	}
+	ruleOut := func(now int64) {
+		for _, id := range m.ruledOut(now) {
+			over(id, fmt.Sprint("ruled out at ", now))
+		}
+	}
 	expire := func(now int64) {
 		for _, id := range m.expired(now) {
 			over(id, fmt.Sprint("expired at ", now))
@@ -237,6 +238,7 @@ func run(t *rapid.T, w workload, m machine) history {
 				over(e.job, "cancelled")
 			}
 			events = events[1:]
+			ruleOut(now)
 		}
 		for len(ends) > 0 && ends[0].at <= now {
 			id := ends[0].id
@@ -255,6 +257,7 @@ func run(t *rapid.T, w workload, m machine) history {
 				m.finish(now, id, false)
 				over(id, "done")
 			}
+			ruleOut(now)
 		}
 		expire(now)
 		for {

@@ -129,7 +129,11 @@ func (s *Scheduler) RemoveKey(now int64, key string, f func(*Job)) {
 func (s *Scheduler) Withdrawn(now int64, j *Job, slot int64) {
 	if t := j.terms; t != nil {
 		for i, lim := range t.under {
-			lim.state, _ = lim.state.Refund(slot, lim.params, t.limits[i].Units())
+			cost := t.limits[i].Units()
+			if lim.params.ValidateCost(cost) != nil {
+				continue // they were others when it was granted
+			}
+			lim.state, _ = lim.state.Refund(slot, lim.params, cost)
 			s.opensEarlier(lim)
 			s.changed(lim)
 		}

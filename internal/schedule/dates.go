@@ -88,6 +88,7 @@ func (s *Scheduler) SubmitDated(now int64, j *Job, key string, priority int, lim
 	}
 	if dates == (Dates{}) {
 		s.admit(now, l, j)
+		s.await(j)
 		return
 	}
 	d := s.date(j)
@@ -102,6 +103,7 @@ func (s *Scheduler) SubmitDated(now int64, j *Job, key string, priority int, lim
 	default:
 		s.admit(now, l, j)
 	}
+	s.await(j)
 }
 
 // Later is Finished for a job that is to run again, not before an instant. With
@@ -121,6 +123,7 @@ func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 	} else {
 		s.setApart(l, d, asleep)
 	}
+	s.await(j)
 	s.next(now, l)
 }
 
@@ -138,6 +141,7 @@ func (s *Scheduler) date(j *Job) *dated {
 	if d := s.dated[j]; d != nil {
 		return d
 	}
+	s.single(j)
 	d := &dated{job: j}
 	j.seq |= datedBit
 	s.dated[j] = d
@@ -330,9 +334,13 @@ func (s *Scheduler) Expired(now int64) *Job {
 
 // Remove ends the waiting of a job, which must not be asking. The scheduler may hold
 // on to its memory for a while.
-func (s *Scheduler) Remove(now int64, j *Job) {
+func (s *Scheduler) Remove(now int64, j *Job) { s.remove(now, j, nil) }
+
+// remove is Remove of a job that may be known to stand right behind another.
+func (s *Scheduler) remove(now int64, j, before *Job) {
 	l := j.lane
 	s.jobs--
+	s.unawait(j)
 	var d *dated
 	if j.hasDates() {
 		d = s.dated[j]
@@ -355,7 +363,7 @@ func (s *Scheduler) Remove(now int64, j *Job) {
 	if d != nil && d.strays {
 		l.unstray(d)
 	} else {
-		l.lose(j)
+		l.lose(j, before)
 	}
 	s.shortened(l)
 }

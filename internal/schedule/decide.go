@@ -182,6 +182,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 		return j, false
 	}
 	s.withdraw(l)
+	s.unawait(j)
 	l.state = asking
 	if s.cfg.Serial {
 		for o := l.name.lanes; o != nil; o = o.sibling {

@@ -1,6 +1,10 @@
 package schedule
 
-import "github.com/freqlimit/dispatcher/gcra"
+import (
+	"math"
+
+	"github.com/freqlimit/dispatcher/gcra"
+)
 
 // Expected is a start that is to be expected.
 type Expected struct {
@@ -15,12 +19,17 @@ type Expected struct {
 
 // Forecast plays an image to its end, if each job runs for takes nanoseconds and
 // nothing else happens, and calls each for every start, in their order, until it
-// returns false. It returns how many jobs expire, and whether all end: jobs that are
-// paused don't, and neither do those that would start over 100 years from now. It is
-// slow, and touches nothing of the scheduler that the image is of.
-func (im *Image) Forecast(takes int64, each func(Expected) bool) (expired int, all bool) {
+// returns false. It is slow, and touches nothing of the scheduler that the image is of.
+func (im *Image) Forecast(takes int64, each func(Expected) bool) Unstarted {
 	s, running, _ := im.scheduler(nil)
 	return s.play(im.now, running, takes, each)
+}
+
+// Unstarted is how many jobs have no start in a forecast.
+type Unstarted struct {
+	Expired int // by their deadlines
+	Failed  int // cost more than the Burst of a limit
+	Stuck   int // are paused, or would start over 100 years from now
 }
 
 // ForecastOf is Forecast, up to the start of one job; false if it expires or does not
@@ -40,16 +49,18 @@ func (im *Image) ForecastOf(target *Job, takes int64) (e Expected, ok bool) {
 }
 
 // Play plays all that waits to its end, from an instant on: see [Image.Forecast].
-func (s *Scheduler) Play(now, takes int64, each func(Expected) bool) (expired int, all bool) {
+func (s *Scheduler) Play(now, takes int64, each func(Expected) bool) Unstarted {
 	return s.play(now, nil, takes, each)
 }
 
 // play takes the place of the caller, the clock and a backend that grants all it is
 // asked for. Some jobs run at first; running is in the order of slots, and so of ends.
-func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expected) bool) (expired int, all bool) {
+func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expected) bool) (u Unstarted) {
+	defer func() { u.Stuck = s.jobs }()
 	end := now + int64(gcra.MaxSpan) // beyond, instants overflow
 	first := 0                       // of running
 	var taken Expected
+	s.RuleOut(now, math.MaxInt, func(*Job) { u.Failed++ })
 	s.taking = func(l *lane, slot int64) { taken = s.expect(l, slot) }
 	for {
 		for first < len(running) && running[first].Slot+takes <= now {
@@ -60,7 +71,7 @@ func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expec
 		if first == len(running) {
 			running, first = running[:0], 0
 		}
-		expired += s.expireAll(now)
+		u.Expired += s.expireAll(now)
 		for {
 			j, ask := s.Next(now)
 			if j == nil {
@@ -71,11 +82,11 @@ func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expec
 			}
 			taken.Job, taken.Slot = j, j.Slot
 			if !each(taken) {
-				return expired, false
+				return u
 			}
 			running = append(running, j)
 		}
-		expired += s.expireAll(now)
+		u.Expired += s.expireAll(now)
 		at, ok := s.Wake()
 		if first < len(running) {
 			if over := running[first].Slot + takes; !ok || over < at {
@@ -83,7 +94,7 @@ func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expec
 			}
 		}
 		if !ok || at > end {
-			return expired, s.jobs == 0
+			return u
 		}
 		now = max(now, at)
 	}

@@ -25,7 +25,7 @@ func TestForecastIsWhatHappens(t *testing.T) {
 		w.takes = func(*Job) int64 { return takes }
 		ids := map[int]bool{}
 		for _, e := range work.events {
-			if e.at > end || e.do == setsParams || e.do == cancels {
+			if e.at > end || e.do == cancels {
 				continue
 			}
 			w.runUntil(e.at)
@@ -35,26 +35,30 @@ func TestForecastIsWhatHappens(t *testing.T) {
 				}
 				m.submit(w.now, e.job, work.work[e.job])
 				ids[e.job] = true
-			} else {
-				m.meddle(w.now, e)
+				continue
 			}
+			if e.do == setsParams {
+				w.setParams(e.key, e.params)
+				continue
+			}
+			m.meddle(w.now, e)
 		}
 		w.runUntil(end)
-		if !work.steady() {
-			t.Skip()
+		if lowered := rapid.SampledFrom([]string{"", "", "x", "k0"}).Draw(t, "lowered"); m.lookUp(lowered).limit != nil {
+			w.setParams(lowered, rate(1, 5, 1))
 		}
 		var running []Run
 		for _, r := range w.running {
 			running = append(running, r.Run())
 		}
 		im := m.Image(w.now, running)
-		w.starts, w.expired = nil, nil
+		w.starts, w.expired, w.failed = nil, nil, nil
 		type start struct {
 			key  string
 			slot int64
 		}
 		var got, want []start
-		expired, all := im.Forecast(takes, func(e Expected) bool {
+		unstarted := im.Forecast(takes, func(e Expected) bool {
 			got = append(got, start{e.Job.Key(), e.Slot})
 			return true
 		})
@@ -69,9 +73,9 @@ func TestForecastIsWhatHappens(t *testing.T) {
 		for _, s := range w.starts {
 			want = append(want, start{s.Key(), s.slot})
 		}
-		if !slices.Equal(got, want) || expired != len(w.expired) || all != (m.Waiting() == 0) {
-			t.Fatalf("at %d the forecast for %d jobs is %v, %d expire, all end: %v; want %v, %d, %v\n%v",
-				im.now, waiting, got, expired, all, want, len(w.expired), m.Waiting() == 0, work)
+		if u := (Unstarted{len(w.expired), len(w.failed), m.Waiting()}); !slices.Equal(got, want) || unstarted != u {
+			t.Fatalf("at %d the forecast for %d jobs is %v, not started: %+v; want %v, %+v\n%v",
+				im.now, waiting, got, unstarted, want, u, work)
 		}
 		if len(w.starts) == 0 {
 			return
@@ -94,7 +98,7 @@ func TestForecastNamesTheBindingLimit(t *testing.T) {
 		s.Submit(0, newJob(i), fmt.Sprint("other", i), 0, []backend.Limit{{Key: "bot", Params: p(time.Second)}})
 	}
 	var got []string
-	_, all := s.Image(0, nil).Forecast(0, func(e Expected) bool {
+	unstarted := s.Image(0, nil).Forecast(0, func(e Expected) bool {
 		got = append(got, fmt.Sprintf("%v %s %v %q", time.Duration(e.Slot), e.Job.Key(), e.Bound, e.Binding))
 		return true
 	})
@@ -103,8 +107,8 @@ func TestForecastNamesTheBindingLimit(t *testing.T) {
 		`10s chat true "chat"`, `20s chat true "chat"`,
 	}
 	want[0] = got[0] // at an instant at which all is open, none binds, or any
-	if !slices.Equal(got, want) || !all {
-		t.Errorf("the forecast is %q, all end: %v, want %q", got, all, want)
+	if !slices.Equal(got, want) || unstarted != (Unstarted{}) {
+		t.Errorf("the forecast is %q, not started: %+v, want %q", got, unstarted, want)
 	}
 	if s.Waiting() != 6 {
 		t.Errorf("%d jobs wait after the forecast, want all 6", s.Waiting())
@@ -142,11 +146,11 @@ func TestForecastGoesOnAfterAnExpiry(t *testing.T) {
 	s.SubmitDated(0, newJob(0), "k", 0, []backend.Limit{limitOn("x", rate(1, 10, 1))}, Dates{Deadline: 2})
 	s.Submit(0, newJob(1), "k", 0, nil)
 	var got []int64
-	expired, all := s.Image(0, nil).Forecast(0, func(e Expected) bool {
+	unstarted := s.Image(0, nil).Forecast(0, func(e Expected) bool {
 		got = append(got, e.Slot)
 		return true
 	})
-	if !slices.Equal(got, []int64{3}) || expired != 1 || !all {
-		t.Errorf("the forecast is %v, %d expire, all end: %v; want [3], 1, true", got, expired, all)
+	if !slices.Equal(got, []int64{3}) || unstarted != (Unstarted{Expired: 1}) {
+		t.Errorf("the forecast is %v, not started: %+v; want [3], one expired", got, unstarted)
 	}
 }

@@ -168,11 +168,16 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 			if di.state == held {
 				s.setApart(l, d, held)
 			}
+			s.await(j)
 		}
 		for _, di := range li.asleep {
 			j := copyOf(di.jobImage)
 			j.terms = s.share(di.limits, nil)
 			s.setApart(l, s.redate(j, di), asleep)
+			s.await(j)
+		}
+		for j := l.head; j != nil; j = j.next {
+			s.await(j)
 		}
 	}
 	s.seq, s.arrival = im.seq, im.arrival
@@ -208,7 +213,7 @@ func (s *Scheduler) redate(j *Job, di datedImage) *dated {
 	return d
 }
 
-// share is agree for limits whose params are known already.
+// share is agree for limits whose params are known already, and do not change.
 func (s *Scheduler) share(limits []backend.Limit, last *Job) *terms {
 	if len(limits) == 0 {
 		return nil
@@ -218,6 +223,9 @@ func (s *Scheduler) share(limits []backend.Limit, last *Job) *terms {
 		t = last.terms
 	} else {
 		t = s.resolve(limits)
+		if t.hopeless() {
+			s.appraise(t)
+		}
 	}
 	t.jobs++
 	return t

@@ -278,7 +278,11 @@ func (l *lane) patience() int64 {
 	return 4 * min(longest, math.MaxInt64/16) // no sum of instants overflows
 }
 
-// chargeOf is by how much one job of that cost moves a limit's TAT.
+// chargeOf is by how much one job of that cost moves a limit's TAT, at most by
+// [gcra.MaxSpan]: it may have been taken under params with a larger Burst.
 func chargeOf(p gcra.FreqLimitParams, cost int) int64 {
+	if cost > p.Burst {
+		return int64(gcra.MaxSpan)
+	}
 	return int64(cost) * int64(p.Interval())
 }

@@ -20,8 +20,11 @@ type limit struct {
 	heads queue[*use] // of waiting lanes; the one overdue first is first
 	holds *holds      // nil until there are some
 
+	prices *queue[*price] // of jobs that cost more than one and wait; nil: none
+
 	charged bool  // in Scheduler.charged
 	inDebts bool  // in Scheduler.debts
+	lowered bool  // in Scheduler.lowered
 	spares  int16 // spare jobs taken for this batch
 	missed  int16 // jobs refused in a row because of another limit, mostMissed at most
 
@@ -41,7 +44,7 @@ type gate struct {
 	limit    *limit // nil: none
 	next     *gate  // of the limit, for another cost
 	cost     int    // 0: jobs that are not charged, and mind only a hold
-	headroom int64  // how long before the TAT it opens
+	headroom int64  // how long before the TAT it opens; 0 if it is shut
 	turn     int64  // the backend is not to be asked for a slot before then
 	outage   *int64 // closed until then in any case; nil for jobs without limits
 
@@ -50,6 +53,7 @@ type gate struct {
 	at      int64  // its place in Scheduler.timed
 	pos     int32  // there, or in Scheduler.ready
 	in      gateState
+	shut    bool // the cost is above Burst
 }
 
 // gateState is where a gate is.
@@ -74,7 +78,12 @@ func (g *readyGate) before(o *readyGate) bool { return g.waiting.top().before(o.
 func (g *readyGate) place() *int32            { return &g.pos }
 
 // open is the instant from which the gate is open.
-func (g *gate) open() int64 { return max(g.slot(), g.turn) }
+func (g *gate) open() int64 {
+	if g.shut {
+		return never
+	}
+	return max(g.slot(), g.turn)
+}
 
 // slot is the earliest slot behind the gate. It may be before the instant at
 // which the gate opens: others have been told to ask before.
@@ -124,9 +133,10 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 	lim.params = p
 	for g := &lim.gate; g != nil; g = g.next {
 		if g.cost > 0 {
-			g.headroom = gcra.Headroom(p, g.cost)
+			g.suit(p)
 		}
 	}
+	s.lower(lim)
 	s.opensEarlier(lim)
 	s.changed(lim)
 }
@@ -161,7 +171,7 @@ func (s *Scheduler) initGate(g *gate, lim *limit, cost int) {
 	s.gateID++
 	g.id, g.limit, g.cost = s.gateID, lim, cost
 	if cost > 0 {
-		g.headroom = gcra.Headroom(lim.params, cost)
+		g.suit(lim.params)
 		g.outage = &s.outage
 	}
 }

@@ -8,6 +8,7 @@ type machine interface {
 	finish(now int64, id int, again bool)
 	later(now int64, id int, at int64, hold bool)
 	expired(now int64) []int
+	ruledOut(now int64) []int // it is called after each event
 	next(now int64) (id int, slot int64, ok bool)
 	wake(now int64) (int64, bool)
 }
@@ -56,6 +57,14 @@ func (m schedulerMachine) expired(now int64) []int {
 	var ids []int
 	for j := m.Expired(now); j != nil; j = m.Expired(now) {
 		ids = append(ids, idOf(j))
+	}
+	return ids
+}
+
+func (m schedulerMachine) ruledOut(now int64) []int {
+	var ids []int
+	for more := true; more; { // bit by bit
+		more = m.RuleOut(now, m.cfg.Workers, func(j *Job) { ids = append(ids, idOf(j)) })
 	}
 	return ids
 }
@@ -116,6 +125,12 @@ func (m oracleMachine) expired(now int64) []int {
 	m.expire(now)
 	ids := m.oracle.expired
 	m.oracle.expired = nil
+	return ids
+}
+
+func (m oracleMachine) ruledOut(int64) []int {
+	ids := m.oracle.ruledOut
+	m.oracle.ruledOut = nil
 	return ids
 }
 

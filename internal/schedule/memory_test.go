@@ -21,6 +21,7 @@ func (w *world) wantNothingKept() {
 		"free":    w.free.waiting.len(),
 		"dated":   len(w.dated),
 		"dates":   w.dates.len() + w.tried.len() + len(w.ahead) + w.deadlines.len(),
+		"bills":   w.bills.Len() + len(w.lowered),
 	} {
 		if n != 0 {
 			w.tb.Errorf("%d %s are kept, want none", n, what)

@@ -20,8 +20,10 @@ type oracle struct {
 	limits map[string]*oracleLimit
 
 	expired []int
-	paused  bool
-	pauses  map[string]bool
+
+	ruledOut []int
+	paused   bool
+	pauses   map[string]bool
 }
 
 type oracleLane struct {
@@ -123,10 +125,29 @@ func (o *oracle) adopt(now int64, l backend.Limit) {
 	lim.params = l.Params
 }
 
+// checkAll ends the jobs that wait and cost more than a Burst.
+func (o *oracle) checkAll(now int64) {
+	for _, j := range o.waiting() {
+		o.check(now, j)
+	}
+}
+
+// check ends a job that waits and costs more than a Burst.
+func (o *oracle) check(now int64, j *oracleJob) {
+	for _, l := range j.limits {
+		if max(l.Cost, 1) > max(o.limit(l.Key).params.Burst, 1) {
+			o.remove(now, j.id)
+			o.ruledOut = append(o.ruledOut, j.id)
+			return
+		}
+	}
+}
+
 func (o *oracle) submit(now, submitted int64, id int, key string, priority int, limits []backend.Limit, dates Dates) {
 	for _, l := range limits {
 		o.adopt(now, l)
 	}
+	o.checkAll(now)
 	o.seq++
 	o.latest = min(now, max(o.latest, submitted))
 	l := o.lane(key, priority)
@@ -170,6 +191,7 @@ func (o *oracle) pauseKey(now int64, key string, pause bool) {
 
 func (o *oracle) setParams(now int64, key string, p gcra.FreqLimitParams) {
 	o.adopt(now, backend.Limit{Key: key, Params: p})
+	o.checkAll(now)
 }
 
 func (o *oracle) setWorkers(n int) {
@@ -229,6 +251,9 @@ func (o *oracle) finished(now int64, j *oracleJob, again bool) {
 		j.lane.jobs = append(j.lane.jobs, j)
 	}
 	o.compete(now)
+	if again {
+		o.check(now, j)
+	}
 }
 
 // later is finished for a job that runs again at an instant.

@@ -160,11 +160,18 @@ func (l *lane) others() iter.Seq[*dated] {
 	}
 }
 
-// lose takes out a job that is not the head. One of the list stays there, as one that
-// is gone, until it is the head or there are many.
-func (l *lane) lose(j *Job) {
-	j.seq |= goneBit
+// lose takes out a job that is not the head. It stays in the list, as one that is gone,
+// until it is the head or there are many; unless the one right before it is known.
+func (l *lane) lose(j, before *Job) {
 	l.length--
+	if before != nil {
+		before.next, j.next = j.next, nil
+		if l.tail == j {
+			l.tail = before
+		}
+		return
+	}
+	j.seq |= goneBit
 	l.gone++
 	if l.gone == math.MaxUint16 || l.gone > fewGone && int32(l.gone) > l.length {
 		l.sweep()

@@ -54,6 +54,9 @@ type Scheduler struct {
 	bound map[*Job]binding // of jobs that ask; nil until there are some
 	lost  map[string]loss  // the same
 
+	bills   table.Map[*terms, *bill] // of costly terms
+	lowered []*limit                 // that may rule out jobs that wait
+
 	doubted  map[*limit]gcra.State // what they were thought to be
 	holdsEnd int64                 // when the last of all holds is over
 
@@ -100,6 +103,7 @@ func (s *Scheduler) Submit(now int64, j *Job, key string, priority int, limits [
 	l := s.find(key, priority)
 	j.terms = s.agree(now, limits, l.tail)
 	s.admit(now, l, j)
+	s.await(j)
 }
 
 // number makes a job the one that was submitted last.
@@ -231,11 +235,12 @@ func (s *Scheduler) back(now int64, l *lane) {
 	if l.head.hasDates() {
 		s.press(s.dated[l.head])
 	}
-	old := l
+	old, j := l, l.head
 	if l.overtaken() {
 		s.insert(l, l.pop())
 		old = nil
 	}
+	s.await(j)
 	if s.cfg.Serial {
 		s.enterAll(now, l.name, old)
 	} else {
@@ -252,6 +257,7 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 	if again {
 		s.jobs++
 		s.rejoin(l, j)
+		s.await(j)
 		if j.hasDates() {
 			s.press(s.dated[j])
 		}

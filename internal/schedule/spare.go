@@ -50,7 +50,7 @@ func (lim *limit) uncount() { lim.charged, lim.spares = false, 0 }
 // for nothing else.
 func (s *Scheduler) nextAt(lim *limit) *lane {
 	for g := &lim.gate; g != nil; g = g.next {
-		if g.cost == 0 || g.in != timed || g.waiting.len() == 0 {
+		if g.cost == 0 || g.shut || g.in != timed || g.waiting.len() == 0 {
 			continue
 		}
 		l := g.waiting.top().lanes.top()

@@ -13,6 +13,7 @@ type terms struct {
 	under  []*limit        // what the scheduler knows of each
 	one    [1]*limit       // the memory of under, if it is no more
 	jobs   int32           // that have not ended
+	costly bool            // they have a bill: see costly.go
 }
 
 // agree returns the terms of a job with these limits that comes behind another,
@@ -23,16 +24,22 @@ func (s *Scheduler) agree(now int64, limits []backend.Limit, last *Job) *terms {
 		return nil
 	}
 	var t *terms
-	if last != nil && last.terms != nil && !last.gone() && slices.Equal(last.terms.limits, limits) {
+	if last != nil && last.sharesTerms() && slices.Equal(last.terms.limits, limits) {
 		t = last.terms
 	} else {
 		t = s.resolve(limits)
+		s.appraise(t)
 	}
 	for i, lim := range t.under {
 		s.setParams(now, lim, limits[i].Params)
 	}
 	t.jobs++
 	return t
+}
+
+// sharesTerms reports whether jobs behind this one may have its terms too.
+func (j *Job) sharesTerms() bool {
+	return j.terms != nil && !j.gone() && !(j.terms.costly && j.hasDates())
 }
 
 // resolve finds the limits that a job names.
@@ -58,6 +65,9 @@ func (s *Scheduler) over(j *Job) {
 	}
 	if t.jobs--; t.jobs > 0 {
 		return
+	}
+	if t.costly {
+		s.worthless(t)
 	}
 	for _, lim := range t.under {
 		lim.terms--

@@ -36,6 +36,7 @@ type world struct {
 	running endings
 	starts  []started
 	expired []*Job
+	failed  []*Job // cost more than a Burst
 	ledger  map[string]gcra.State
 	closed  map[string]int64
 }
@@ -115,6 +116,12 @@ func (w *world) delay(key string, d int64) {
 	w.Hold(w.now, key, w.now+d)
 }
 
+// setParams changes the params of a limit.
+func (w *world) setParams(key string, p gcra.FreqLimitParams) {
+	w.ledger[key] = w.ledger[key].Rebase(w.now, p)
+	w.SetParams(w.now, key, p)
+}
+
 // grant is the answer of a backend that has no other clients.
 func (w *world) grant(j *Job) {
 	limits := w.Request(j, nil)
@@ -152,6 +159,7 @@ func (w *world) step() {
 		w.Finished(w.now, j, w.again != nil && w.again(j))
 	}
 	w.expire()
+	w.ruleOut()
 	for {
 		if w.withoutClaims {
 			w.suppressClaims()
@@ -179,6 +187,10 @@ func (w *world) expire() {
 	for j := w.Expired(w.now); j != nil; j = w.Expired(w.now) {
 		w.expired = append(w.expired, j)
 	}
+}
+
+func (w *world) ruleOut() {
+	w.RuleOut(w.now, math.MaxInt, func(j *Job) { w.failed = append(w.failed, j) })
 }
 
 // suppressClaims makes no head overdue.
