@@ -56,6 +56,7 @@ func ask[T, R any](ctx context.Context, d *Dispatcher[T], find func(l *loop[T], 
 	}
 	d.mu.Unlock()
 	d.signal()
+	defer d.remindOf("a call")()
 	var none R
 	select {
 	case r := <-reply:

@@ -107,8 +107,9 @@ type Config[T any] struct {
 	// dispatcher ends too. A negative one ends the contexts at once. Defaults to 10s.
 	StopTimeout time.Duration
 
-	// Logger gets a line for each job that failed or panicked, and for a backend
-	// that is away and comes back. Defaults to none.
+	// Logger gets a line for each job that fails or panics, for a backend that goes down or
+	// comes back, and for jobs that wait for a Run which has not been called. Defaults to
+	// slog.Default, as it is at the time; slog.New(slog.DiscardHandler) writes nothing.
 	Logger *slog.Logger
 }
 
@@ -121,9 +122,6 @@ func (c Config[T]) withDefaults(b backend.Backend) (Config[T], error) {
 		c.Capacity = DefaultCapacity
 	}
 	c.StopTimeout = cmp.Or(c.StopTimeout, DefaultStopTimeout)
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
 	if c.Adapt != nil {
 		c.Adapt = new(c.Adapt.withDefaults())
 	}

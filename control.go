@@ -87,6 +87,7 @@ func (d *Dispatcher[T]) WaitIdle(ctx context.Context) error {
 	}
 	d.mu.Unlock()
 	d.signal()
+	defer d.remindOf("WaitIdle")()
 	if err := d.await(ctx, idle); err != nil {
 		return fmt.Errorf("dispatcher: wait: %w", err)
 	}

@@ -32,16 +32,19 @@ type Dispatcher[T any] struct {
 	// wait for this dispatcher.
 	stuck chan struct{}
 
+	contexts *contexts // while Run is there
+
 	// What mostly submitters write, what mostly workers write, and what all only
 	// read are in cache lines of their own.
 	_ [64]byte
 
-	waiting   atomic.Int64  // accepted jobs that no worker has, at most Capacity but for retries, and express.unsaid
-	told      atomic.Bool   // the loop has been woken, and has not looked since
-	mu        sync.Mutex    // guards what follows
-	closed    bool          // nothing is accepted any more
-	ran       bool          // Run has been called
-	over      bool          // Run has returned
+	waiting   atomic.Int64 // accepted jobs that no worker has, at most Capacity but for retries, and express.unsaid
+	told      atomic.Bool  // the loop has been woken, and has not looked since
+	mu        sync.Mutex   // guards what follows
+	closed    bool         // nothing is accepted any more
+	ran       bool         // Run has been called
+	over      bool         // Run has returned
+	reminders reminders
 	idle      chan struct{} // closed when there is nothing to do; nil: nobody waits for that
 	submitted uint64        // accepted jobs
 	latest    int64         // when the last one was
@@ -53,7 +56,6 @@ type Dispatcher[T any] struct {
 	_ [64]byte
 
 	wanted   atomic.Int64 // who waits for room
-	contexts *contexts    // while Run is there
 	running  atomic.Int64
 	workers  atomic.Int64
 	counts   counts
@@ -200,6 +202,9 @@ func (d *Dispatcher[T]) accept(s submission[T]) (*entry[T], error) {
 	if hasID {
 		d.claimID(s.entry)
 	}
+	if !d.ran {
+		d.remindOfJobs()
+	}
 	d.plain.open = false
 	d.submitted++
 	s.entry.sched.Arrival = d.stamp(s.entry.sched.Arrival)
@@ -271,11 +276,14 @@ func (d *Dispatcher[T]) holdKey(ctx context.Context, key string, delay time.Dura
 // goroutine is left.
 func (d *Dispatcher[T]) Run(ctx context.Context) error {
 	d.mu.Lock()
-	ran := d.ran
+	ran, jobs := d.ran, d.reminders.jobs
 	d.ran = true
 	d.mu.Unlock()
 	if ran {
 		return ErrRunning
+	}
+	if jobs != nil {
+		jobs.Stop()
 	}
 	defer d.finish()
 	defer d.watch(ctx)()
@@ -318,6 +326,7 @@ func (d *Dispatcher[T]) Shutdown(ctx context.Context) error {
 	}
 	err := ErrReentrant
 	if !d.isReentrant(ctx) {
+		defer d.remindOf("Shutdown")()
 		err = d.await(ctx, d.done)
 	}
 	if err != nil {

@@ -94,6 +94,9 @@ func (d *Dispatcher[T]) acceptPlain(key string, p plainJob[T]) (ok bool, err err
 	p.submitted = d.stamp(p.submitted)
 	in.jobs.add(p)
 	if !in.watched {
+		if !d.ran {
+			d.remindOfJobs()
+		}
 		in.watched = true
 		d.signal()
 	}

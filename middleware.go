@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -54,7 +55,7 @@ func Timeout[T any](d time.Duration) Middleware[T] {
 // Log logs each run of a handler when it returns, with the key, the attempt and how long
 // it took, at [slog.LevelDebug], or at [slog.LevelWarn] with the error that it returned.
 // A run that panics is not logged: put Recover further in for that. A logger that panics loses
-// the line.
+// the line. A nil logger is [slog.Default].
 func Log[T any](logger *slog.Logger) Middleware[T] {
 	return func(next Handler[T]) Handler[T] {
 		return func(ctx context.Context, job Job[T]) error {
@@ -71,7 +72,7 @@ func Log[T any](logger *slog.Logger) Middleware[T] {
 			}
 			func() {
 				defer func() { _ = recover() }() // the run is over, whatever the logger does
-				logger.LogAttrs(ctx, level, "dispatcher: handler returned", attrs...)
+				cmp.Or(logger, slog.Default()).LogAttrs(ctx, level, "dispatcher: handler returned", attrs...)
 			}()
 			return err
 		}

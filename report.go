@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -117,7 +118,7 @@ func (d *Dispatcher[T]) reportSoon(e *entry[T], r *Result[T]) {
 // log writes a line. A Logger that panics loses it.
 func (d *Dispatcher[T]) log(level slog.Level, text string, attrs ...slog.Attr) {
 	defer func() { _ = recover() }()
-	d.cfg.Logger.LogAttrs(context.Background(), level, text, attrs...)
+	cmp.Or(d.cfg.Logger, slog.Default()).LogAttrs(context.Background(), level, text, attrs...)
 }
 
 // logSoon is log for the goroutine that schedules: it does not wait for the Logger.

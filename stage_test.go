@@ -1,8 +1,10 @@
 package dispatcher_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strconv"
 	"sync"
@@ -67,6 +69,7 @@ type start struct {
 func prepare(t *testing.T, b backend.Backend, cfg config, handler dispatcher.Handler[string]) *stage {
 	t.Helper()
 	s := &stage{t: t, begin: time.Now(), ended: make(chan error, 1)}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	cfg.Events = dispatcher.JoinEvents(whenDone(func(r result) {
 		s.mu.Lock()
 		s.results = append(s.results, r)

@@ -35,7 +35,8 @@ type Config struct {
 	// Defaults to 0.
 	ExtraTTL time.Duration
 
-	// Logger gets a warning if Redis may evict limits. Defaults to none.
+	// Logger gets a warning if Redis may evict limits. Defaults to slog.Default, as it is at
+	// the time; slog.New(slog.DiscardHandler) writes nothing.
 	Logger *slog.Logger
 }
 
@@ -91,9 +92,6 @@ func New(client redis.UniversalClient, cfg Config) (*Backend, error) {
 	}
 	if cfg.Prefix == "" {
 		cfg.Prefix = DefaultPrefix
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Backend{
 		client:  client,

@@ -1,6 +1,7 @@
 package goredis
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -34,7 +35,7 @@ func (b *Backend) warnOfEviction() {
 		}
 		if policy := evictionPolicy(info); policy != "" {
 			once.Do(func() {
-				b.logger.Warn("goredis: Redis may evict limits, and forget their debt: set maxmemory-policy to noeviction",
+				cmp.Or(b.logger, slog.Default()).Warn("goredis: Redis may evict limits, and forget their debt: set maxmemory-policy to noeviction",
 					slog.String("maxmemory-policy", policy))
 			})
 		}

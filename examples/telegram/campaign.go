@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -54,7 +55,8 @@ func (c *campaign) config() dispatcher.Config[int] {
 		Serial: true,               // no message of a chat overtakes another
 		Retry:  retry,
 
-		StopTimeout: requestTimeout, // messages on their way are finished
+		Logger:      slog.New(slog.DiscardHandler), // the report says what has failed
+		StopTimeout: requestTimeout,                // messages on their way are finished
 
 		Events: dispatcher.JoinEvents(dispatcher.Events[int]{Done: c.done}, c.events),
 	}
