@@ -62,18 +62,48 @@ func (e *LimitError) Unwrap() error { return e.Err }
 // Validate returns nil if a request may have these limits, else a
 // [*LimitError]: params or a cost out of range, or a key that is named twice.
 func Validate(limits []Limit) error {
-	for i, l := range limits {
-		if err := l.Params.Validate(); err != nil {
-			return &LimitError{i, l.Key, err}
+	if len(limits) > fewLimits {
+		return validateMany(limits)
+	}
+	for i := range limits {
+		if err := limits[i].validate(i); err != nil {
+			return err
 		}
-		if err := l.Params.ValidateCost(l.Units()); err != nil {
-			return &LimitError{i, l.Key, err}
-		}
-		for _, earlier := range limits[:i] {
-			if earlier.Key == l.Key {
-				return &LimitError{i, l.Key, ErrSameKey}
+		for j := range limits[:i] {
+			if limits[j].Key == limits[i].Key {
+				return &LimitError{i, limits[i].Key, ErrSameKey}
 			}
 		}
+	}
+	return nil
+}
+
+// fewLimits is up to how many limits it is faster to compare each with each.
+const fewLimits = 32
+
+func validateMany(limits []Limit) error {
+	seen := make(map[string]struct{}, len(limits))
+	for i := range limits {
+		l := &limits[i]
+		if err := l.validate(i); err != nil {
+			return err
+		}
+		seen[l.Key] = struct{}{}
+		if len(seen) <= i {
+			return &LimitError{i, l.Key, ErrSameKey}
+		}
+	}
+	return nil
+}
+
+// validate returns what is wrong with the params and the cost of the limit at an index.
+func (l *Limit) validate(i int) error {
+	err := l.Params.Validate()
+	if err == nil {
+		err = l.Params.ValidateCost(l.Units())
+	}
+	if err != nil {
+		return &LimitError{i, l.Key, err}
 	}
 	return nil
 }

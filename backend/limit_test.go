@@ -24,6 +24,15 @@ func under(key string, p gcra.FreqLimitParams) backend.Limit {
 	return backend.Limit{Key: key, Params: p}
 }
 
+// lots is n limits.
+func lots(n int) []backend.Limit {
+	var limits []backend.Limit
+	for i := range n {
+		limits = append(limits, limit(fmt.Sprint("k", i)))
+	}
+	return limits
+}
+
 func TestValidateAccepts(t *testing.T) {
 	for _, limits := range [][]backend.Limit{
 		nil,
@@ -33,6 +42,7 @@ func TestValidateAccepts(t *testing.T) {
 		{limit("a"), limit(""), limit("A"), limit("a "), limit("a\x00")},
 		{costing("a", 1), costing("b", 3)},
 		{under("a", gcra.FreqLimitParams{Limit: 1, Period: time.Hour})},
+		lots(1000),
 	} {
 		if err := backend.Validate(limits); err != nil {
 			t.Errorf("Validate(%v) = %v, want nil", limits, err)
@@ -60,6 +70,9 @@ func TestValidateRefuses(t *testing.T) {
 		{"trap 8: the same limit twice", []backend.Limit{limit("a"), limit("a")}, 1, "a", backend.ErrSameKey},
 		{"trap 8: one key, two params", []backend.Limit{limit("a"), limit("b"), under("a", faster)}, 2, "a", backend.ErrSameKey},
 		{"trap 8: the global bucket twice", []backend.Limit{limit(""), limit("b"), limit("")}, 2, "", backend.ErrSameKey},
+		{"trap 8: the last of many is the first", append(lots(100), limit("k0")), 100, "k0", backend.ErrSameKey},
+		{"trap 8: the last two of many", append(lots(100), limit("k99")), 100, "k99", backend.ErrSameKey},
+		{"trap 6: one of many", append(lots(100), costing("b", 4)), 100, "b", gcra.ErrCost},
 		{"the first of two faults", []backend.Limit{limit("a"), limit("a"), costing("b", 9)}, 1, "a", backend.ErrSameKey},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -113,6 +126,22 @@ func TestUnits(t *testing.T) {
 		if got := costing("a", cost).Units(); got != want {
 			t.Errorf("Units() at cost %d = %d, want %d", cost, got, want)
 		}
+	}
+}
+
+// The cost of a limit does not grow with their number.
+func BenchmarkValidate(b *testing.B) {
+	for _, n := range []int{1, 4, 16, 32, 33, 100, 1_000, 10_000} {
+		b.Run(fmt.Sprint("limits=", n), func(b *testing.B) {
+			limits := lots(n)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := backend.Validate(limits); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/limit")
+		})
 	}
 }
 
