@@ -14,10 +14,11 @@ import (
 // It is no more than news. A backend in another process may lose some of it, and tells
 // all of it late; what may start is decided by Reserve alone.
 type Watcher interface {
-	// Watch calls f with each hold that is in force, then once with a
-	// [ChangeCurrent], and then with each [Change] that anyone makes, the caller
-	// included. A backend in this process tells the holds before Watch returns. If
-	// the backend can't learn the holds, it says ChangeCurrent without them.
+	// Watch calls f with each hold that is in force, then with a [ChangeCurrent],
+	// and then with each [Change] that anyone makes, the caller included. A backend in
+	// this process tells the holds before Watch returns. If the backend can't learn the
+	// holds, it says ChangeCurrent without them; when news may have been lost, it says
+	// it again. A change may be told more than once.
 	//
 	// f may be called from several goroutines at once. It must be quick, and must not
 	// call the backend. The news ends with a call of stop, which may be called again

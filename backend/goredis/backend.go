@@ -1,6 +1,7 @@
 package goredis
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ var (
 	_ backend.Backend  = (*Backend)(nil)
 	_ backend.Releaser = (*Backend)(nil)
 	_ backend.Checker  = (*Backend)(nil)
+	_ backend.Watcher  = (*Backend)(nil)
 )
 
 // DefaultPrefix is the prefix of the limits' keys in Redis, unless Config says
@@ -49,6 +51,7 @@ type Backend struct {
 	ttl     int64 // ExtraTTL in milliseconds
 	logger  *slog.Logger
 	epoch   time.Time // local instant 0
+	news    news
 
 	mu       sync.Mutex // guards what follows
 	pending  *batch     // not yet on its way; nil if empty
@@ -93,15 +96,20 @@ func New(client redis.UniversalClient, cfg Config) (*Backend, error) {
 	if cfg.Prefix == "" {
 		cfg.Prefix = DefaultPrefix
 	}
-	return &Backend{
+	b := &Backend{
 		client:  client,
 		cluster: masters != nil,
 		prefix:  cfg.Prefix,
 		ttl:     (ceilMicros(cfg.ExtraTTL) + 999) / 1000,
 		logger:  cfg.Logger,
 		epoch:   time.Now(),
-	}, nil
+	}
+	b.news.init(client, cfg.Prefix)
+	return b, nil
 }
+
+// log returns where to log: the default is that of the moment.
+func (b *Backend) log() *slog.Logger { return cmp.Or(b.logger, slog.Default()) }
 
 // Check implements [backend.Checker]. Beyond what [backend.Validate] refuses, it
 // refuses limits of more than one event per microsecond, bursts that take more

@@ -16,14 +16,34 @@
 // # What Redis has to be
 //
 // Redis 5 or later, or a server that speaks like it, with Lua scripts that have
-// the struct library. Its user needs the commands EVALSHA, EVAL, TIME, MGET,
-// EXISTS and SET on the prefix; SCAN and UNLINK for [Backend.Clear]; and INFO for
-// a warning about eviction, which is optional. Redis must not evict the limits:
-// set maxmemory-policy to noeviction.
+// the struct library. Its user needs these rights:
+//
+//	to decide     EVALSHA, EVAL, TIME, MGET, EXISTS and SET on the prefix
+//	for the news  PUBLISH and SUBSCRIBE on channels that begin with the prefix; ZSCORE, ZADD,
+//	              ZINCRBY, ZRANGE, ZREVRANGEBYSCORE, ZREMRANGEBYSCORE, ZREMRANGEBYRANK and
+//	              PEXPIRE on the prefix
+//	for Clear     SCAN and UNLINK on the prefix, and PUBLISH
+//	for a warning INFO, if it may be, to see whether Redis evicts limits
+//
+// Redis must not evict the limits: set maxmemory-policy to noeviction.
 //
 // Limits above one event per microsecond of their period are refused, by
 // [Backend.Check], with a [*gcra.ParamError]. Intervals are rounded up to whole
 // microseconds: a limit of 700,000 per second lets 500,000 through.
+//
+// # News of other processes
+//
+// What one process changes is told to the others, over a channel that is called after the
+// prefix: holds, slots that are given back, and Clear. While somebody uses the news, as a
+// dispatcher does while it runs, the backend has a connection of its own for it. Who
+// connects later reads the holds that are in force, the last 10,000 of them, from a sorted
+// set: the prefix and "\x00holds", which can't be the key of a limit.
+//
+// A message takes as long as messages take: a job without limits may still start in the
+// milliseconds after another process has held its key. A job with limits can't, if its key
+// is, on a cluster, in the hash slot of its limits: the script that takes the slot minds the
+// hold. That is all that is left of holds where the user has not the rights for the news, or
+// while the connection is lost. The logger tells, once, and the backend goes on trying.
 //
 // # Options of the client
 //

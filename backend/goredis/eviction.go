@@ -1,7 +1,6 @@
 package goredis
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -35,7 +34,7 @@ func (b *Backend) warnOfEviction() {
 		}
 		if policy := evictionPolicy(info); policy != "" {
 			once.Do(func() {
-				cmp.Or(b.logger, slog.Default()).Warn("goredis: Redis may evict limits, and forget their debt: set maxmemory-policy to noeviction",
+				b.log().Warn("goredis: Redis may evict limits, and forget their debt: set maxmemory-policy to noeviction",
 					slog.String("maxmemory-policy", policy))
 			})
 		}

@@ -10,15 +10,19 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Hold implements [backend.Backend].
+// Hold implements [backend.Backend]. It tells other processes in a second step.
 func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}
-	d = min(d, backend.Unlimited)
-	foreign, err := holdScript.Run(ctx, b.client, []string{b.prefix + key}, ceilMicros(d), b.ttl).Bool()
+	micros := ceilMicros(min(d, backend.Unlimited))
+	foreign, err := holdScript.Run(ctx, b.client, []string{b.prefix + key}, micros, b.ttl).Bool()
 	if err == nil && foreign {
 		return &backend.LimitError{Key: key, Err: ErrForeign}
+	}
+	if err == nil {
+		b.tellHold(key, time.Now(), time.Duration(micros)*time.Microsecond)
+		err = b.announceHold(ctx, key, micros)
 	}
 	return b.setupError(err)
 }
@@ -36,14 +40,23 @@ func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int
 	for i := range limits {
 		keys[i] = b.prefix + limits[i].Key
 	}
-	return b.setupError(releaseScript.Run(ctx, b.client, keys, encodeRelease(stamp, limits), b.ttl).Err())
+	channel, head := b.news.releaseNews()
+	given, err := releaseScript.Run(ctx, b.client, keys, encodeRelease(stamp, limits), b.ttl, channel, head).Int64Slice()
+	for _, i := range given {
+		b.news.watchers.Tell(backend.Change{Kind: backend.ChangeRelease, Key: limits[i-1].Key})
+	}
+	return b.setupError(err)
 }
 
 // Clear implements [backend.Backend]: it deletes all keys that begin with the
 // prefix, by SCAN and UNLINK, which do not hold up the server. Keys that others
 // charge meanwhile may stay.
 func (b *Backend) Clear(ctx context.Context) error {
-	err := b.setupError(b.eachServer(ctx, b.clear))
+	err := b.eachServer(ctx, b.clear)
+	if err == nil {
+		err = b.announceClear(ctx)
+	}
+	err = b.setupError(err)
 	if setup, ok := errors.AsType[*SetupError](err); ok && setup.Advice == giveRights {
 		setup.Advice = "give the Redis user the commands SCAN and UNLINK on the prefix of the limits"
 	}

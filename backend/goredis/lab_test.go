@@ -164,7 +164,7 @@ func (l *lab) release(t fatalT, limits []backend.Limit, stamp int64) {
 	for i := range limits {
 		keys[i] = l.prefix + limits[i].Key
 	}
-	if err := l.releaseScript.Run(l.t.Context(), l.client, keys, l.with(encodeRelease(stamp, limits), l.ttl)...).Err(); err != nil {
+	if err := l.releaseScript.Run(l.t.Context(), l.client, keys, l.with(encodeRelease(stamp, limits), l.ttl, "", "")...).Err(); err != nil {
 		t.Fatalf("release.lua: %v, want nil", err)
 	}
 }

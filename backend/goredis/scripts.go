@@ -18,10 +18,18 @@ var holdOwn string
 //go:embed scripts/release.lua
 var releaseOwn string
 
+//go:embed scripts/news.lua
+var newsSource string
+
+//go:embed scripts/holds.lua
+var holdsSource string
+
 // Redis keeps scripts by the hash of their source, until SCRIPT FLUSH or its end.
 var (
 	reserveSource = shared + reserveOwn
 	reserveHash   = redis.NewScript(reserveSource).Hash()
 	holdScript    = redis.NewScript(shared + holdOwn)
 	releaseScript = redis.NewScript(shared + releaseOwn)
+	newsScript    = redis.NewScript(newsSource)
+	holdsScript   = redis.NewScript(holdsSource)
 )

@@ -1,0 +1,13 @@
+-- Reads the holds that are in force.
+--
+-- KEYS[1]  the holds: a sorted set of keys, after the letter k, by when their holds end,
+--          in microseconds since 1970; and of the letter t, by when it was written
+-- Returns now, and then each key with the letter and when its hold ends, the last one first.
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+-- If the clock was set back, what is left of each hold stays as it was.
+now = math.max(now, tonumber(redis.call('ZSCORE', KEYS[1], 't') or 0))
+now = string.format('%.0f', now)
+local found = redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', '(' .. now, 'WITHSCORES')
+table.insert(found, 1, now)
+return found
