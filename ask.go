@@ -117,7 +117,6 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 		l.drop(e, job, Failed, d.Err)
 	case d.Granted:
 		slot := int64(d.Slot.Sub(*l.epoch))
-		l.sched.Lost(&e.sched, e.submitted())
 		l.sched.Granted(now, &e.sched, slot)
 		l.accept(e, slot, d.Stamp)
 	case d.Binding >= len(e.sched.Limits()) || d.Binding < 0 && !d.Held:

@@ -22,7 +22,7 @@ func (d *Dispatcher[T]) Resume() { d.command(func(l *loop[T], _ int64) { l.sched
 // PauseKey is [Dispatcher.Pause] for the jobs of one key. Jobs of other keys that are
 // under a limit with that key go on: see [Dispatcher.Hold] for those.
 func (d *Dispatcher[T]) PauseKey(key string) {
-	d.command(func(l *loop[T], _ int64) { l.sched.PauseKey(key) })
+	d.command(func(l *loop[T], now int64) { l.sched.PauseKey(now, key) })
 }
 
 // ResumeKey ends what PauseKey began, and nothing else: a pause of all, or a hold of
@@ -37,7 +37,7 @@ func (d *Dispatcher[T]) SetWorkers(n int) error {
 	if n < 1 {
 		return &ConfigError{Field: "workers", Value: n, Reason: "must be at least 1"}
 	}
-	d.command(func(l *loop[T], _ int64) { l.sched.SetWorkers(n) })
+	d.command(func(l *loop[T], now int64) { l.sched.SetWorkers(now, n) })
 	return nil
 }
 

@@ -183,8 +183,8 @@ type Estimate struct {
 	Start time.Time
 
 	// Limit is the key of the limit that binds it: that keeps it, when it is the next
-	// of its key, waiting for longest. Bound is false if there is none: then it waits
-	// for a worker, for its date, or for nothing.
+	// of its key, waiting for longest. Bound is false if it waits for longer for something
+	// else, such as a worker or its date, or for nothing.
 	Limit string
 	Bound bool
 }

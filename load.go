@@ -103,21 +103,28 @@ type Bottleneck struct {
 	Key    string
 	Params gcra.FreqLimitParams
 
-	// Lost is how long jobs have waited for the limit, of all that have got their slots:
-	// each from when it could have had one without limits, being submitted, the first of
-	// its key and past its NotBefore, to when the last of its limits opened, if that was
-	// this one. A raised limit gains that at most, for the next one to open binds then.
+	// Lost is for how long jobs have waited for the limit alone: each job while it was the
+	// first of its key and priority and a worker was free for it, up to now. To wait for a
+	// worker, a hold, a date or a pause costs nothing. While jobs that wait for limits
+	// outnumber the free workers, each counts for its share of them, where no more than
+	// Config.Workers jobs share: with a quarter of the workers free, a second that many jobs
+	// wait costs a quarter of a second for each.
+	//
+	// That is what these jobs would have gained without the limit, if no other limit had
+	// kept them then. Those behind them would have gained too. It ends at 292 years, which
+	// a million jobs that wait reach in three hours.
 	Lost time.Duration
 }
 
 // Bottlenecks returns the limits that have cost most time since Run was called, the one
 // with the most first, n at most; of those that cost the same, the first by name. Limits
-// that have cost nothing are left out, and where there are more than a thousand, those
-// that are not in use. For its cost and its error see [Dispatcher.Load].
+// that have cost less than a microsecond are left out. Of those that no job is under and
+// whose debt is paid, it knows the 1,024 that have cost most. For its cost and its error
+// see [Dispatcher.Load].
 func (d *Dispatcher[T]) Bottlenecks(ctx context.Context, n int) (iter.Seq[Bottleneck], error) {
-	limits, err := ask(ctx, d, func(l *loop[T], _ int64) []Bottleneck {
+	limits, err := ask(ctx, d, func(l *loop[T], now int64) []Bottleneck {
 		var limits []Bottleneck
-		l.sched.Losses(func(key string, p gcra.FreqLimitParams, lost int64) {
+		l.sched.Losses(now, func(key string, p gcra.FreqLimitParams, lost int64) {
 			limits = append(limits, Bottleneck{key, p, time.Duration(lost)})
 		})
 		return limits

@@ -102,6 +102,48 @@ func TestBusiest(t *testing.T) {
 	})
 }
 
+// A limit that is wider than the workers are costs next to nothing, however long jobs wait
+// for a worker; one that keeps the workers idle costs what raising it gains, to within the
+// time that a handler takes for each job and twice for each worker.
+func TestBottlenecksAreNotTheWorkers(t *testing.T) {
+	const jobs, workers, takes = 160, 16, time.Second
+	const within = (jobs + 2*workers) * takes
+	for _, perSecondAll := range []int{1_000_000, 16, 8, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			starts := make(chan time.Duration, jobs)
+			begin := time.Now()
+			s := prepare(t, memory.New(memory.Config{}), config{Workers: workers}, func(context.Context, job) error {
+				starts <- time.Since(begin)
+				time.Sleep(takes)
+				return nil
+			})
+			for i := range jobs {
+				s.submit(named("key", i), "", limit("all", perSecond(perSecondAll)))
+			}
+			s.run()
+			if err := s.WaitIdle(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			var gained time.Duration // workers alone would let 16 jobs start each second
+			for i := range jobs {
+				gained += <-starts - time.Duration(i/workers)*takes
+			}
+			limits, err := s.Bottlenecks(context.Background(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var lost time.Duration
+			for b := range limits {
+				lost = b.Lost
+			}
+			if (lost-gained).Abs() > within || perSecondAll == 1_000_000 && lost > jobs*time.Millisecond {
+				t.Errorf("a limit of %d/s has cost %v, want %v, which is gained without it", perSecondAll, lost, gained)
+			}
+			s.drain()
+		})
+	}
+}
+
 // What a campaign has waited for is told by limit: the limit of the bot, of which all
 // wait, and those of the chats that got more messages than they may.
 func TestBottlenecks(t *testing.T) {

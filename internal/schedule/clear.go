@@ -41,7 +41,11 @@ func (s *Scheduler) Cleared(now int64, key string) {
 
 func (s *Scheduler) cleared(now int64, lim *limit) {
 	lim.clears = s.clears
+	s.tick(now)
 	lim.closed = min(lim.closed, now)
+	if lim.hold != nil {
+		s.endHold(now, lim.hold)
+	}
 	s.Doubt(now, lim.name.key)
 	if lim.inDebts {
 		lim.forgetAt = lim.until()

@@ -17,7 +17,11 @@ type cohort struct {
 }
 
 // crossing is two or more gates for which lanes wait.
-type crossing struct{ gates []*gate }
+type crossing struct {
+	gates []*gate
+	sat   []int64 // for stays: how long the cohort has been at each gate
+	shown int64   // what the meter showed when that was added up
+}
 
 // before implements element, for the cohorts at a gate. Each must have a lane.
 func (c *cohort) before(o *cohort) bool { return c.lanes.top().before(o.lanes.top()) }
@@ -86,7 +90,7 @@ func (s *Scheduler) cohortOf(gates []*gate) *cohort {
 	s.cohortName = gatesName(gates, s.cohortName)
 	c, ok := s.cohorts.Get(string(s.cohortName))
 	if !ok {
-		c = &cohort{cross: &crossing{slices.Clone(gates)}}
+		c = &cohort{cross: &crossing{gates: slices.Clone(gates)}}
 		s.cohorts.Set(string(s.cohortName), c)
 	}
 	return c
@@ -111,11 +115,15 @@ func (s *Scheduler) join(l *lane, c *cohort, g *gate) {
 	} else if c.lanes.top() == l {
 		s.rerank(c)
 	}
+	s.waits(c.at, 1)
+	l.stay.come(c, s.meter.shows)
 }
 
 // unsettle takes a lane out of its cohort.
 func (s *Scheduler) unsettle(l *lane) {
 	c := l.cohort
+	s.waits(c.at, -1)
+	l.stay.leave(c, s.meter.shows)
 	l.cohort = nil
 	first := c.lanes.top() == l
 	c.lanes.remove(l)
@@ -180,6 +188,12 @@ func (s *Scheduler) rise(c *cohort) {
 
 // move is rise and sit.
 func (s *Scheduler) move(c *cohort, g *gate) {
+	if s.stays && c.cross != nil {
+		c.cross.sit(c.at, s.meter.shows)
+	}
+	n := c.lanes.len()
+	s.waits(c.at, -n)
+	s.waits(g, n)
 	s.rise(c)
 	s.sit(c, g)
 }

@@ -14,7 +14,8 @@ func (s *Scheduler) Pause() { s.paused = true }
 func (s *Scheduler) Resume() { s.paused = false }
 
 // PauseKey is Pause for the jobs of one key.
-func (s *Scheduler) PauseKey(key string) {
+func (s *Scheduler) PauseKey(now int64, key string) {
+	s.tick(now)
 	if s.pauses == nil {
 		s.pauses = make(map[string]struct{})
 	}
@@ -28,6 +29,7 @@ func (s *Scheduler) PauseKey(key string) {
 
 // ResumeKey ends what PauseKey began.
 func (s *Scheduler) ResumeKey(now int64, key string) {
+	s.tick(now)
 	delete(s.pauses, key)
 	s.enterAll(now, s.lookUp(key), nil)
 }
@@ -91,7 +93,8 @@ func (s *Scheduler) trust(lim *limit) {
 
 // SetWorkers changes Config.Workers. If fewer are left than jobs run, none is taken
 // until so many have finished.
-func (s *Scheduler) SetWorkers(n int) {
+func (s *Scheduler) SetWorkers(now int64, n int) {
+	s.tick(now)
 	s.idle += n - s.cfg.Workers
 	s.cfg.Workers = n
 }

@@ -44,7 +44,7 @@ func TestTrap6LoweredBurst(t *testing.T) {
 		w.submit("b")
 		w.step()
 		want = append(want, w.submit("b", dear), w.submit("b", dear))
-		w.PauseKey("c")
+		w.PauseKey(w.now, "c")
 		want = append(want, w.submit("c", dear))
 		want = append(want, newJob(0))
 		w.SubmitDated(0, want[len(want)-1], "d", 0, w.Request(want[0], nil), Dates{NotBefore: 100 * sec})

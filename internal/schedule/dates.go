@@ -110,6 +110,7 @@ func (s *Scheduler) SubmitDated(now int64, j *Job, key string, priority int, lim
 // hold, it keeps its place: its lane waits for it. Else it is not there until then, and
 // goes before those that arrived after it.
 func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
+	s.tick(now)
 	l := j.lane
 	l.running--
 	s.idle++
@@ -338,6 +339,7 @@ func (s *Scheduler) Remove(now int64, j *Job) { s.remove(now, j, nil) }
 
 // remove is Remove of a job that may be known to stand right behind another.
 func (s *Scheduler) remove(now int64, j, before *Job) {
+	s.tick(now)
 	l := j.lane
 	s.jobs--
 	s.unawait(j)

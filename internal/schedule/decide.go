@@ -13,6 +13,7 @@ import "math"
 // several first, to ask for them in one batch, gets jobs of other lanes in place
 // of the second job of a lane.
 func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
+	s.tick(now)
 	s.forget(now)
 	s.tau = max(s.tau, now)
 	s.decided = s.tau
@@ -20,6 +21,7 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 	all := s.arriveAll(now)
 	if s.paused {
 		s.filling = false
+		s.meter.runs = false
 		return nil, false
 	}
 	s.unholdEarly()
@@ -46,6 +48,7 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 	s.tau = s.decided
 	s.retreat(now, now+reach)
 	s.filling = false
+	s.meter.runs = s.idle > 0
 	return nil, false
 }
 
@@ -173,10 +176,9 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 		s.leave(j)
 	}
 	s.decide()
+	s.tick(s.tau)
 	s.idle--
-	if s.taking != nil {
-		s.taking(l, slot)
-	}
+	s.meter.runs = s.idle > 0
 	if j.terms == nil && s.goesOn(now, l) {
 		s.startFree(now, l, slot)
 		return j, false
@@ -196,7 +198,6 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 		s.start(now, l, slot)
 		return j, false
 	}
-	s.bind(l)
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()

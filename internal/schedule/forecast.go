@@ -11,8 +11,9 @@ type Expected struct {
 	Job  *Job // in the forecast: Key and Priority are those of the real one
 	Slot int64
 
-	// Binding is the limit that kept the job, as the head of its lane, waiting for
-	// longest; "" with Bound false if it was none.
+	// Binding is the limit that kept the job, as the head of its lane, waiting for longest.
+	// Bound is false if there was none, or if the job waited for longer for something else,
+	// such as a worker.
 	Binding string
 	Bound   bool
 }
@@ -59,9 +60,8 @@ func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expec
 	defer func() { u.Stuck = s.jobs }()
 	end := now + int64(gcra.MaxSpan) // beyond, instants overflow
 	first := 0                       // of running
-	var taken Expected
 	s.RuleOut(now, math.MaxInt, func(*Job) { u.Failed++ })
-	s.taking = func(l *lane, slot int64) { taken = s.expect(l, slot) }
+	s.watchStays()
 	for {
 		for first < len(running) && running[first].Slot+takes <= now {
 			s.Finished(now, running[first], false)
@@ -77,11 +77,14 @@ func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expec
 			if j == nil {
 				break
 			}
+			e := Expected{Job: j, Slot: j.Slot}
 			if ask {
+				if lim := j.lane.stay.binding(j.Slot); lim != nil {
+					e.Binding, e.Bound = lim.name.key, true
+				}
 				s.Granted(now, j, j.Slot)
 			}
-			taken.Job, taken.Slot = j, j.Slot
-			if !each(taken) {
+			if !each(e) {
 				return u
 			}
 			running = append(running, j)
@@ -106,16 +109,4 @@ func (s *Scheduler) expireAll(now int64) (n int) {
 		n++
 	}
 	return n
-}
-
-// expect finds what binds the head of a lane that is taken.
-func (s *Scheduler) expect(l *lane, slot int64) Expected {
-	var e Expected
-	for i := range l.uses {
-		g := l.uses[i].gate
-		if at := g.slot(); at == slot && g.limit != nil {
-			e.Binding, e.Bound = g.limit.name.key, true
-		}
-	}
-	return e
 }

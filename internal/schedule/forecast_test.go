@@ -103,15 +103,78 @@ func TestForecastNamesTheBindingLimit(t *testing.T) {
 		return true
 	})
 	want := []string{
-		`0s chat true "bot"`, `1s other0 true "bot"`, `2s other1 true "bot"`, `3s other2 true "bot"`,
+		`0s chat false ""`, `1s other0 true "bot"`, `2s other1 true "bot"`, `3s other2 true "bot"`,
 		`10s chat true "chat"`, `20s chat true "chat"`,
 	}
-	want[0] = got[0] // at an instant at which all is open, none binds, or any
 	if !slices.Equal(got, want) || unstarted != (Unstarted{}) {
 		t.Errorf("the forecast is %q, not started: %+v, want %q", got, unstarted, want)
 	}
 	if s.Waiting() != 6 {
 		t.Errorf("%d jobs wait after the forecast, want all 6", s.Waiting())
+	}
+}
+
+// The limit that binds a job is the one that has kept it for longest, as the head of its
+// lane; none, if it has waited for longer for a worker, or for a hold of its key.
+func TestForecastTellsWhatKeepsAJobForLongest(t *testing.T) {
+	wide, bot := limitOn("wide", rate(1_000_000, time.Second, 1)), limitOn("bot", rate(30, time.Second, 1))
+	group, chat := limitOn("group", rate(1, 3*time.Second, 1)), limitOn("chat", rate(1, time.Minute, 1))
+	for _, c := range []struct {
+		name    string
+		workers int
+		takes   int64
+		submit  func(s *Scheduler, submit func(key string, limits ...backend.Limit))
+		want    string // of the last job
+	}{
+		{"a worker", 16, sec, func(_ *Scheduler, submit func(string, ...backend.Limit)) {
+			for i := range 160 {
+				submit(laneKey(i), wide)
+			}
+		}, ""},
+		{"a wide limit", many, sec, func(_ *Scheduler, submit func(string, ...backend.Limit)) {
+			for i := range 160 {
+				submit(laneKey(i), wide)
+			}
+		}, "wide"},
+		{"a limit of its own, then one of all", many, 0, func(_ *Scheduler, submit func(string, ...backend.Limit)) {
+			submit("chat", chat, bot)
+			for range 30 * 61 {
+				submit("others", bot)
+			}
+			submit("chat", chat, bot)
+		}, "chat"},
+		{"a limit of some, then one of all", many, 0, func(_ *Scheduler, submit func(string, ...backend.Limit)) {
+			for i := range 5 {
+				submit(laneKey(i), group, bot)
+			}
+			for range 30 * 10 {
+				submit("others", bot)
+			}
+			submit("last", group, bot)
+		}, "group"},
+		{"a hold", many, 0, func(s *Scheduler, submit func(string, ...backend.Limit)) {
+			s.Hold(0, "a", 100*sec)
+			submit("b", group)
+			submit("a", group)
+		}, ""},
+	} {
+		s := New(Config{Workers: c.workers})
+		n := 0
+		c.submit(s, func(key string, limits ...backend.Limit) {
+			s.Submit(0, newJob(n), key, 0, limits)
+			n++
+		})
+		var last Expected
+		s.Image(0, nil).Forecast(c.takes, func(e Expected) bool {
+			if e.Job.seq > 0 && (last.Job == nil || e.Job.seq > last.Job.seq) {
+				last = e
+			}
+			return true
+		})
+		if last.Binding != c.want || last.Bound != (c.want != "") {
+			t.Errorf("behind %s, the last job is bound at %v by %q, %v, want %q",
+				c.name, time.Duration(last.Slot), last.Binding, last.Bound, c.want)
+		}
 	}
 }
 

@@ -120,7 +120,7 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 	s.names = table.Make[string, *name](max(len(im.lanes), len(im.limits)))
 	s.outage, s.paused = im.outage, im.paused
 	for _, key := range im.pauses {
-		s.PauseKey(key)
+		s.PauseKey(im.now, key)
 	}
 	for _, li := range im.limits {
 		lim := s.limitOf(li.key)

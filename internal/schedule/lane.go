@@ -67,6 +67,7 @@ type lane struct {
 	rank    rank
 	overdue int64 // from when on it may have a claim
 	cohort  *cohort
+	stay    *stay  // nil but in a forecast
 	uses    []use  // its limits
 	one     [1]use // the memory of uses, if they are no more
 	pos     int32  // in cohort.lanes
@@ -181,6 +182,7 @@ func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
 	l.state = waiting
 	var ready int64
 	if fresh {
+		s.beginStay(l, now)
 		ready = s.slot(now, l)
 		l.overdue = ready + l.patience()
 	}

@@ -21,6 +21,7 @@ type limit struct {
 	holds *holds      // nil until there are some
 
 	prices *queue[*price] // of jobs that cost more than one and wait; nil: none
+	hold   *hold          // nil unless it is held
 
 	charged bool  // in Scheduler.charged
 	inDebts bool  // in Scheduler.debts
@@ -29,9 +30,10 @@ type limit struct {
 	missed  int16 // jobs refused in a row because of another limit, mostMissed at most
 
 	clears   uint32 // Scheduler.clears, if it is in the picture
-	at       int32  // in Scheduler.limits
 	pos      int32  // in Scheduler.debts
-	forgetAt int64  // its place there
+	waiting  int32  // heads at its gates
+	forgetAt int64  // its place in Scheduler.debts
+	lost     int64  // see Scheduler.lossOf
 }
 
 // before implements element, for the limits in debt.
@@ -145,7 +147,7 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 func (s *Scheduler) limitOf(key string) *limit {
 	n := s.nameOf(key)
 	if n.limit == nil {
-		n.limit = &limit{name: n, clears: s.clears}
+		n.limit = &limit{name: n, clears: s.clears, lost: s.losses.recall(key)}
 	}
 	return n.limit
 }
@@ -213,11 +215,9 @@ func (s *Scheduler) forget(now int64) {
 		lim.inDebts = false
 		if !lim.used() {
 			s.trust(lim)
+			s.losses.remember(lim)
 			lim.name.limit = nil
 			s.dropName(lim.name)
-			if len(s.lost) > muchMemory {
-				delete(s.lost, lim.name.key)
-			}
 		}
 	}
 }

@@ -37,13 +37,13 @@ func (m schedulerMachine) meddle(now int64, e event) {
 	case resumes:
 		m.Resume()
 	case pausesKey:
-		m.PauseKey(e.key)
+		m.PauseKey(now, e.key)
 	case resumesKey:
 		m.ResumeKey(now, e.key)
 	case setsParams:
 		m.SetParams(now, e.key, e.params)
 	case setsWorkers:
-		m.SetWorkers(e.n)
+		m.SetWorkers(now, e.n)
 	}
 }
 

@@ -155,7 +155,7 @@ func TestComingBackCostsTheSameAnywhere(t *testing.T) {
 			s.Later(0, j, 1, i%4 == 1)
 		}
 	}
-	s.SetWorkers(1)
+	s.SetWorkers(1, 1)
 	s.Next(1)
 	s.Next(1)
 	l := s.lookUp("k").lanes

@@ -40,7 +40,7 @@ type Scheduler struct {
 	debts    queue[*limit]              // limits not in use, by when to forget them
 	outage   int64                      // jobs that have limits wait until then: the backend is away
 
-	taking    func(*lane, int64) // for a forecast: called before a head is charged at a slot
+	stays     bool // stays are noted: it is a forecast
 	dated     map[*Job]*dated
 	dates     queue[*byDate]     // jobs that wait for their dates
 	tried     queue[*byDate]     // the same, but looking ahead has not let them be taken
@@ -51,8 +51,9 @@ type Scheduler struct {
 	paused    bool
 	pauses    map[string]struct{} // keys
 
-	bound map[*Job]binding // of jobs that ask; nil until there are some
-	lost  map[string]loss  // the same
+	meter  meter
+	holds  queue[*hold] // by when they end
+	losses losses
 
 	bills   table.Map[*terms, *bill] // of costly terms
 	lowered []*limit                 // that may rule out jobs that wait
@@ -108,6 +109,7 @@ func (s *Scheduler) Submit(now int64, j *Job, key string, priority int, limits [
 
 // number makes a job the one that was submitted last.
 func (s *Scheduler) number(now int64, j *Job) {
+	s.tick(now)
 	s.seq += seqStep
 	j.seq |= s.seq
 	s.arrival = min(now, max(s.arrival, j.Arrival))
@@ -140,7 +142,7 @@ func (s *Scheduler) promote(l *lane) {
 // at slot: the job starts at j.Slot, which is that or, if the backend did not
 // mind [Scheduler.NotBefore], later.
 func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
-	s.unbind(j)
+	s.tick(now)
 	l := j.lane
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
@@ -178,6 +180,7 @@ type Refusal struct {
 // Refused says that the backend has not granted the limits of a job that was
 // taken, and charged nothing. The job waits again, in its old place.
 func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
+	s.tick(now)
 	l := j.lane
 	s.uncharge(l)
 	if r.Binding < 0 {
@@ -209,6 +212,7 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 // The job waits again, in its old place; no job that has limits is taken before
 // until.
 func (s *Scheduler) Failed(now int64, j *Job, until int64) {
+	s.tick(now)
 	s.uncharge(j.lane)
 	s.outage = max(s.outage, until)
 	s.unholdAll()
@@ -218,6 +222,7 @@ func (s *Scheduler) Failed(now int64, j *Job, until int64) {
 // Rejected says that the backend will never grant the limits of a job that was
 // taken: the job is gone.
 func (s *Scheduler) Rejected(now int64, j *Job) {
+	s.tick(now)
 	l := j.lane
 	s.uncharge(l)
 	s.park(l)
@@ -251,6 +256,7 @@ func (s *Scheduler) back(now int64, l *lane) {
 // Finished says that a job which started is over. If again, it goes back to the
 // front of its lane.
 func (s *Scheduler) Finished(now int64, j *Job, again bool) {
+	s.tick(now)
 	l := j.lane
 	l.running--
 	s.idle++
@@ -288,7 +294,6 @@ func (s *Scheduler) enterAll(now int64, n *name, old *lane) {
 // charged since, or it was the first charge after a rest, what is left is not
 // exact; the backend's next answer puts it right.
 func (s *Scheduler) uncharge(l *lane) {
-	s.unbind(l.head)
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()
@@ -312,7 +317,9 @@ func (s *Scheduler) Hold(now int64, key string, until int64) {
 	if until <= lim.closed {
 		return
 	}
+	s.tick(now)
 	lim.closed = until
+	s.startHold(lim)
 	s.holdsEnd = max(s.holdsEnd, until)
 	s.changed(lim)
 	s.unused(lim)

@@ -29,7 +29,7 @@ func TestSurvey(t *testing.T) {
 	w.submit("under", limitOn("closed", rate(1, 100, 1)))
 	w.submit("paused")
 	w.submit("paused")
-	w.PauseKey("paused")
+	w.PauseKey(w.now, "paused")
 	w.delay("held", 500)
 	w.delay("closed", 500)
 	w.SubmitDated(0, newJob(0), "dated", 0, nil, Dates{NotBefore: 500})
@@ -61,7 +61,7 @@ func TestSurvey(t *testing.T) {
 	if got := survey(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the survey is %v, want %v", got, want)
 	}
-	w.SetWorkers(2) // both are busy
+	w.SetWorkers(w.now, 2) // both are busy
 	w.submit("ready", []backend.Limit{}...)
 	want["ready"] = load{1, 0, StandingReady}
 	if got := survey(); fmt.Sprint(got) != fmt.Sprint(want) {

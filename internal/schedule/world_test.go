@@ -177,7 +177,6 @@ func (w *world) step() {
 		case w.answer != nil:
 			w.answer(j)
 		default:
-			w.checkBinding(j)
 			w.grant(j)
 		}
 	}
