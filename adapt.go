@@ -133,11 +133,24 @@ func (p *pace) creep(now int64, a *Adapt) bool {
 	return true
 }
 
-// params returns those of the limit at this pace.
+// params returns those of the limit at this pace, or at the slowest that is valid.
 func (p *pace) params() gcra.FreqLimitParams {
 	eff := p.base
-	if p.share < 1 {
-		eff.Period = time.Duration(min(math.Ceil(float64(eff.Period)/p.share), float64(backend.Unlimited)))
+	if p.share == 1 {
+		return eff
+	}
+	slowest := time.Duration(math.MaxInt64)
+	interval := gcra.MaxSpan / time.Duration(max(eff.Burst, 1))
+	if interval > time.Microsecond {
+		interval = interval.Truncate(time.Microsecond) // some backends round up to that
+	}
+	if limit := time.Duration(eff.Limit); limit <= slowest/interval {
+		slowest = max(limit*interval, eff.Period)
+	}
+	if period := math.Ceil(float64(eff.Period) / p.share); period < float64(slowest) {
+		eff.Period = max(time.Duration(period), eff.Period)
+	} else {
+		eff.Period = slowest
 	}
 	return eff
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
 )
 
@@ -226,6 +227,24 @@ func TestTermsOfJobsInSeveralPlaces(t *testing.T) {
 	w.wantIdle()
 	w.runUntil(w.now + 3600*sec)
 	w.wantNothingKept()
+}
+
+// A job with dates shares its terms with none behind it: it may leave the lane again.
+func TestTermsOfJobWithDates(t *testing.T) {
+	w := newWorld(t, Config{Workers: many})
+	w.takes = func(*Job) int64 { return 1 << 60 }
+	dear := costly("x", rate(1, time.Second, 5), 5)
+	first, second := newJob(0), newJob(1)
+	w.SubmitDated(0, first, "a", 0, []backend.Limit{dear}, Dates{Deadline: 1 << 61})
+	w.Submit(0, second, "a", 0, []backend.Limit{dear})
+	w.step()
+	w.running = nil
+	w.Later(0, first, 100*sec, false)
+	w.Remove(0, second)
+	w.setParams("x", rate(1, time.Second, 4))
+	w.step()
+	w.wantFailed(first)
+	w.wantIdle()
 }
 
 // However many jobs fail, a step does little: what it looks at does not grow with the
