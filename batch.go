@@ -16,9 +16,10 @@ const (
 
 // batch is the requests for some jobs and the answers to them.
 type batch[T any] struct {
-	entries   []*entry[T]
+	entries   []*entry[T] // nil: a request without a job
 	requests  []backend.Request
-	heldBy    []string // what the requests have of it
+	heldBy    []string       // what the requests have of it
+	repaced   map[string]int // requests for which there is no job, by the key of their limit
 	decisions []backend.Decision
 	err       error
 	took      time.Duration
@@ -26,6 +27,49 @@ type batch[T any] struct {
 	// What has changed meanwhile: the answer may be of before.
 	outdated []string // limits that got something back
 	cleared  bool     // all was forgotten
+}
+
+// repace has the backend measure the debt of a limit by its new params. The request is one
+// that is never granted; it has no entry.
+func (a *asker[T]) repace(lim backend.Limit) {
+	r := backend.Request{Limits: []backend.Limit{lim}, NotBefore: time.Now().Add(backend.Unlimited / 2)}
+	if a.inProcess {
+		var d [1]backend.Decision
+		// If it fails, the next job that asks does the same.
+		_ = guard(func() error { return a.loop.backend.Reserve(a.loop.ctx, []backend.Request{r}, d[:]) })
+		return
+	}
+	if a.next == nil {
+		a.next = &batch[T]{}
+	}
+	b := a.next
+	if i, ok := b.repaced[lim.Key]; ok {
+		b.requests[i] = r
+		return
+	}
+	if b.repaced == nil {
+		b.repaced = make(map[string]int)
+	}
+	b.repaced[lim.Key] = len(b.requests)
+	b.entries = append(b.entries, nil)
+	b.requests = append(b.requests, r)
+}
+
+// renew has requests go by the new params of a limit that have not been sent, and notes
+// that the answers to the others are by the old ones.
+func (a *asker[T]) renew(lim backend.Limit) {
+	a.outdated(lim.Key)
+	if a.next == nil {
+		return
+	}
+	for i := range a.next.requests {
+		limits := a.next.requests[i].Limits
+		for j := range limits {
+			if limits[j].Key == lim.Key {
+				limits[j].Params = lim.Params
+			}
+		}
+	}
 }
 
 // add adds the request for a job to a batch.
@@ -84,7 +128,9 @@ func (a *asker[T]) answered(now int64, b *batch[T]) {
 		a.loop.sched.Reach(int64(a.horizon), int64(a.lead()))
 	}
 	for i, e := range b.entries {
-		a.tell(now, e, &b.decisions[i], b.err)
+		if e != nil {
+			a.tell(now, e, &b.decisions[i], b.err)
+		}
 	}
 	a.distrust(now, b)
 }

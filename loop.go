@@ -136,6 +136,7 @@ func (l *loop[T]) takeIn() (closed bool) {
 		l.asker.answered(now, b)
 	}
 	l.creep(now)
+	l.tellParams(now)
 	l.ruleOut(now)
 	l.answerAll(now)
 	l.empty = in.reset()

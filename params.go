@@ -59,6 +59,24 @@ func (l *loop[T]) changeParams(now int64, key string, params gcra.FreqLimitParam
 	l.sched.Doubt(now, key)
 }
 
+// tellParams has the backend hear of params that have changed, since jobs brought others
+// or they were set. It measures the debt of a limit in the interval that it is told: if
+// that were only done when the next job asks, the time until then would be paid for at
+// the old pace. And what is known of the limit, or is on its way, is by the old params.
+func (l *loop[T]) tellParams(now int64) {
+	for {
+		lim, repaced, ok := l.sched.Renewed()
+		if !ok {
+			return
+		}
+		l.asker.renew(lim)
+		if repaced {
+			l.sched.Doubt(now, lim.Key)
+			l.asker.repace(lim)
+		}
+	}
+}
+
 // paramsOf returns the params of a limit without its pace, zero if there are none.
 func (l *loop[T]) paramsOf(key string) gcra.FreqLimitParams {
 	if p := l.paces.of(key); p != nil {

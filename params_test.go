@@ -3,6 +3,7 @@ package dispatcher_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -183,6 +184,205 @@ func TestForecastOfJobsThatCostTooMuch(t *testing.T) {
 	}, 0)
 	if err != nil || f.Jobs != 2 || f.Failed != 18 || f.Stuck != 1 {
 		t.Errorf("Plan() = %d jobs, %d failed, %d stuck, %v, want 2 within 100 years, 18, 1", f.Jobs, f.Failed, f.Stuck, err)
+	}
+}
+
+// changers are the ways to change the params of the limit L.
+var changers = map[string]func(s *stage, p gcra.FreqLimitParams){
+	"SetParams": func(s *stage, p gcra.FreqLimitParams) {
+		s.t.Helper()
+		if err := s.SetParams("L", p); err != nil {
+			s.t.Error(err)
+		}
+	},
+	"a submission": func(s *stage, p gcra.FreqLimitParams) {
+		s.t.Helper()
+		s.submitJob(job{
+			Key: "brings", Payload: "brings", Limits: []dispatcher.Limit{limit("L", p)},
+			Options: &options{NotBefore: time.Now().Add(time.Hour)},
+		})
+	},
+}
+
+// Trap 9: from the instant at which params change, debt is paid at the new pace, and once.
+// It does not matter who changes them, nor whether a job could start at that instant.
+func TestTrap9DebtIsPaidAtTheNewPace(t *testing.T) {
+	for by, change := range changers {
+		for _, state := range []string{"idle", "busy", "paused", "behind another limit"} {
+			t.Run(by+" while "+state, func(t *testing.T) {
+				inEachBackend(t, func(t *testing.T, b backend.Backend) {
+					s := open(t, b, config{Workers: 1}, func(_ context.Context, j job) error {
+						if j.Payload == "long" {
+							time.Sleep(50 * time.Second)
+						}
+						return nil
+					})
+					slow, fast := gcra.FreqLimitParams{Limit: 1, Period: time.Minute, Burst: 100}, gcra.FreqLimitParams{Limit: 1, Period: time.Second, Burst: 100}
+					s.submit("a", "first", costing("L", slow, 100))
+					time.Sleep(time.Second / 2)
+					switch state {
+					case "busy":
+						s.submit("other", "long")
+					case "paused":
+						s.PauseKey("a")
+					case "behind another limit":
+						s.submit("a", "before", limit("M", every(50*time.Second)))
+						s.submit("a", "before", limit("M", every(50*time.Second)))
+					}
+					time.Sleep(time.Second / 2)
+					if by == "SetParams" {
+						s.submit("a", "second", costing("L", slow, 100))
+					}
+					time.Sleep(100 * time.Millisecond)
+					change(s, fast)
+					if by != "SetParams" {
+						s.submit("a", "second", costing("L", fast, 100))
+					}
+					time.Sleep(30 * time.Second)
+					s.ResumeKey("a")
+					time.Sleep(time.Hour)
+					// After 1.1 s, 5998.9 of 6000 s are left to pay, at the new pace 99.98 s.
+					s.wantNear("second", 1100*time.Millisecond+99_981_666_667*time.Nanosecond)
+					s.drainLoosely()
+				})
+			})
+		}
+	}
+}
+
+// Trap 9: a limit that is lowered while no worker is free has no second burst to give.
+func TestTrap9LoweredWhileBusy(t *testing.T) {
+	for by, change := range changers {
+		t.Run(by, func(t *testing.T) {
+			inEachBackend(t, func(t *testing.T, b backend.Backend) {
+				s := open(t, b, config{Workers: 20}, func(_ context.Context, j job) error {
+					if j.Key == "long" {
+						time.Sleep(5 * time.Second)
+					}
+					return nil
+				})
+				fast := gcra.FreqLimitParams{Limit: 10, Period: time.Second, Burst: 10}
+				slow := gcra.FreqLimitParams{Limit: 1, Period: time.Second, Burst: 10}
+				for range 10 {
+					s.submit("long", "used", limit("L", fast))
+					s.submit("long", "long")
+				}
+				time.Sleep(50 * time.Millisecond)
+				change(s, slow)
+				for i := range 12 {
+					s.submit(named("late", i), "late", limit("L", slow))
+				}
+				time.Sleep(time.Minute)
+				// 9.5 events were left to pay at 50 ms, and 4.55 when the workers were
+				// free at 5 s: five of ten, and then one a second.
+				at := func(ms ...time.Duration) (ds []time.Duration) {
+					for _, m := range ms {
+						ds = append(ds, m*time.Millisecond)
+					}
+					return ds
+				}
+				s.wantNear("late", at(5000, 5000, 5000, 5000, 5000, 5550, 6550, 7550, 8550, 9550, 10550, 11550)...)
+				s.drainLoosely()
+			})
+		})
+	}
+}
+
+// Trap 9: what a backend answers by the old params, after they have changed, does not
+// keep jobs waiting.
+func TestTrap9AnswerByOldParams(t *testing.T) {
+	for by, change := range changers {
+		t.Run(by, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &remote{inner: inMemory(), trip: 2 * time.Second}
+				slow := limit("L", every(time.Hour))
+				nextSlot(t, b.inner, slow)
+				s := open(t, b, config{}, nil)
+				s.submit("a", "waits", slow)
+				time.Sleep(1500 * time.Millisecond) // it has been refused, and does not know
+				change(s, perSecond(1))
+				time.Sleep(time.Minute)
+				if at := s.startsOf("waits"); len(at) != 1 || at[0] > 10*time.Second {
+					t.Errorf("the job starts at %v, want within some round trips of 2s", at)
+				}
+				s.drainLoosely()
+			})
+		})
+	}
+}
+
+// Trap 6: a request that has not been sent goes by the new params. One that has been
+// sent, and is granted, holds.
+func TestTrap6LoweredWhileItAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &remote{inner: inMemory(), trip: 2 * time.Second}
+		s := open(t, b, config{}, nil)
+		old, low := gcra.FreqLimitParams{Limit: 1, Period: time.Second, Burst: 10}, gcra.FreqLimitParams{Limit: 1, Period: time.Second, Burst: 4}
+		s.submit("a", "sent", costing("L", old, 10))
+		time.Sleep(time.Second / 2)
+		s.submit("b", "unsent", costing("L", old, 10))
+		s.submit("c", "unsent, other limit", costing("M", old, 10))
+		time.Sleep(time.Second / 2)
+		for _, key := range []string{"L", "M"} {
+			if err := s.SetParams(key, low); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.drainLoosely()
+		s.wantTooDear("unsent", 10, 4)
+		s.wantTooDear("unsent, other limit", 10, 4)
+		s.wantStarts("sent", 2*time.Second)
+	})
+}
+
+// Trap 8, trap 9: jobs that bring different params by turns get what each pace allows
+// for the time that it holds: nothing is gained or lost by the changes.
+func TestTrap9ParamsThatAlternate(t *testing.T) {
+	for seed := range uint64(100) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 0))
+			s := open(t, inMemory(), config{Horizon: time.Nanosecond}, nil)
+			burst := 1 + r.IntN(4)
+			intervals := []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 10 * time.Second}
+			var want []time.Duration
+			var now, at time.Duration // at which debt was
+			interval, debt, queued := time.Second, 0.0, 0
+			// What starts until an instant, by a debt in events that is paid at a steady pace.
+			pay := func(until time.Duration) {
+				for ; queued > 0; queued-- {
+					opens := at + time.Duration(max(0, debt-float64(burst-1))*float64(interval))
+					if opens > until {
+						break
+					}
+					want = append(want, max(opens, at))
+					debt = max(0, debt-float64(max(opens, at)-at)/float64(interval)) + 1
+					at = max(opens, at)
+				}
+				debt = max(0, debt-float64(until-at)/float64(interval))
+				at = until
+			}
+			for range 30 {
+				time.Sleep(time.Duration(r.IntN(3000)) * time.Millisecond)
+				now = time.Since(s.begin)
+				pay(now)
+				interval = intervals[r.IntN(len(intervals))]
+				s.submit("a", "job", limit("L", gcra.FreqLimitParams{Limit: 1, Period: interval, Burst: burst}))
+				queued++
+				pay(now)
+			}
+			pay(now + time.Hour)
+			s.drainLoosely()
+			got := s.startsOf("job")
+			if len(got) != len(want) {
+				t.Fatalf("seed %d: %d starts, want %d", seed, len(got), len(want))
+			}
+			for i := range got {
+				// Each of the 30 changes rounds up to a nanosecond, of the shortest interval.
+				if off := got[i] - want[i]; off.Abs() > 30*10*time.Nanosecond {
+					t.Fatalf("seed %d: start %d at %v, want %v: off by %v", seed, i, got[i], want[i], off)
+				}
+			}
+		})
 	}
 }
 

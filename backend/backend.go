@@ -101,8 +101,9 @@ type Request struct {
 	// less grants a slot only at once.
 	//
 	// Below Unlimited, a key whose params have changed is rebased first: see
-	// [gcra.State.Rebase]. With Unlimited its TAT is taken as it is, as
-	// aiofreqlimit's reserve does.
+	// [gcra.State.Rebase]. It stays so even if the request is refused: a dispatcher
+	// makes requests that can't be granted, with a NotBefore far away, for that alone.
+	// With Unlimited the key's TAT is taken as it is, as aiofreqlimit's reserve does.
 	Horizon time.Duration
 
 	// InTurn asks for a [Decision.Turn] if the request is refused. Only who will

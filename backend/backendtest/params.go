@@ -61,6 +61,19 @@ func testParamsLowered(p *probe) {
 	}
 }
 
+// Trap 9: debt is paid at the new pace from the request that first has the new params,
+// also if it can't be granted.
+func testParamsTold(p *probe) {
+	slow, fast := limit("k", every(24*time.Hour, 1)), limit("k", every(Tolerance, 1))
+	p.takes(slow)
+	far := backend.Request{Limits: []backend.Limit{fast}, NotBefore: time.Now().Add(backend.Unlimited / 2)}
+	if d := p.batch(far)[0]; d.Granted || d.Err != nil {
+		p.Fatalf("Reserve() of a slot in 50 years = %+v, want it refused", d)
+	}
+	time.Sleep(3 * Tolerance)
+	p.takes(slow) // nothing is left to pay
+}
+
 // Users of a key whose params differ, as during a rolling upgrade, do not forgive
 // each other's debt: together they get no more than the laxer params allow.
 func testParamsAlternate(p *probe) {

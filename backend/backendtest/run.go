@@ -48,6 +48,7 @@ func Run(t *testing.T, newBackend func(t *testing.T) backend.Backend) {
 		{"Clear", testClear},
 		{"ParamsRaised", testParamsRaised},
 		{"ParamsLowered", testParamsLowered},
+		{"ParamsTold", testParamsTold},
 		{"ParamsAlternate", testParamsAlternate},
 		{"ParamsUnlimitedHorizon", testParamsUnlimitedHorizon},
 		{"KeysOfAnyBytes", testKeysOfAnyBytes},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
 )
 
@@ -57,6 +58,22 @@ func (s *Scheduler) Params(key string) (p gcra.FreqLimitParams, ok bool) {
 		return p, false
 	}
 	return lim.params, true
+}
+
+// Renewed returns a limit whose params have changed, with those that it has now, and
+// whether its interval has. It is called after all that may change params until ok is
+// false. A limit that is used for the first time is none of them.
+func (s *Scheduler) Renewed() (l backend.Limit, repaced, ok bool) {
+	if len(s.renewed) == 0 {
+		return l, false, false
+	}
+	last := len(s.renewed) - 1
+	lim := s.renewed[last]
+	s.renewed[last] = nil
+	s.renewed = s.renewed[:last]
+	repaced = lim.repaced
+	lim.renewed, lim.repaced = false, false
+	return backend.Limit{Key: lim.name.key, Params: lim.params}, repaced, true
 }
 
 // Doubt has the backend asked how a limit stands, as soon as a job wants to know.

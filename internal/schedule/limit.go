@@ -26,6 +26,8 @@ type limit struct {
 	charged bool  // in Scheduler.charged
 	inDebts bool  // in Scheduler.debts
 	lowered bool  // in Scheduler.lowered
+	renewed bool  // in Scheduler.renewed
+	repaced bool  // and its interval is another
 	spares  int16 // spare jobs taken for this batch
 	missed  int16 // jobs refused in a row because of another limit, mostMissed at most
 
@@ -128,6 +130,9 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 	if lim.params == p {
 		return
 	}
+	if lim.params != (gcra.FreqLimitParams{}) {
+		s.renew(lim, lim.params.Interval() != p.Interval())
+	}
 	lim.state = lim.state.Rebase(now, p)
 	if doubted, ok := s.doubted[lim]; ok {
 		s.doubted[lim] = doubted.Rebase(now, p)
@@ -141,6 +146,15 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 	s.lower(lim)
 	s.opensEarlier(lim)
 	s.changed(lim)
+}
+
+// renew notes that a limit has got other params.
+func (s *Scheduler) renew(lim *limit, repaced bool) {
+	lim.repaced = lim.repaced || repaced
+	if !lim.renewed {
+		lim.renewed = true
+		s.renewed = append(s.renewed, lim)
+	}
 }
 
 // limitOf returns the limit with a key, a new one if need be.

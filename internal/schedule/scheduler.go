@@ -57,6 +57,7 @@ type Scheduler struct {
 
 	bills   table.Map[*terms, *bill] // of costly terms
 	lowered []*limit                 // that may rule out jobs that wait
+	renewed []*limit                 // whose params have changed, as Renewed is to tell
 
 	doubted  map[*limit]gcra.State // what they were thought to be
 	holdsEnd int64                 // when the last of all holds is over
