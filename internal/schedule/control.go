@@ -21,7 +21,7 @@ func (s *Scheduler) PauseKey(now int64, key string) {
 		s.pauses = make(map[string]struct{})
 	}
 	s.pauses[key] = struct{}{}
-	for l := s.lookUp(key).lanes; l != nil; l = l.sibling {
+	for l := range s.lookUp(key).lanes() {
 		if l.state == waiting {
 			s.park(l)
 		}
@@ -120,7 +120,7 @@ func (s *Scheduler) SetWorkers(now int64, n int) {
 // each, in the order of their submission where they have one priority.
 func (s *Scheduler) RemoveKey(now int64, key string, f func(*Job)) {
 	var jobs []*Job
-	for l := s.lookUp(key).lanes; l != nil; l = l.sibling {
+	for l := range s.lookUp(key).lanes() {
 		j := l.head
 		if j != nil && l.state == asking {
 			j = j.next

@@ -277,7 +277,7 @@ func TestRuleOutBitByBit(t *testing.T) {
 			waiting, steps := w.Waiting(), 0
 			for more := true; more; steps++ {
 				more = w.RuleOut(0, slice, func(j *Job) { w.failed = append(w.failed, j) })
-				if l := w.lookUp("a").lanes; l != nil {
+				if l := w.lookUp("a").lane; l != nil {
 					if most := (steps + 1) * (1 + slice/mostInVain); int(l.gone) > most {
 						t.Fatalf("%d jobs that are gone stand in a lane after %d steps, want %d at most", l.gone, steps+1, most)
 					}

@@ -96,7 +96,7 @@ func TestRemoveCostsTheSameAnywhere(t *testing.T) {
 	swept := 0
 	for i := len(all) - 1; i > 0; i -= 2 {
 		s.Remove(0, all[i])
-		if s.lookUp("k").lanes.gone == 0 {
+		if s.lookUp("k").lane.gone == 0 {
 			swept++
 		}
 	}
@@ -178,7 +178,7 @@ func TestComingBackBehindTheHead(t *testing.T) {
 				s.Remove(1, last)
 			}
 			s.Next(2) // the head waits for x
-			l := s.lookUp("k").lanes
+			l := s.lookUp("k").lane
 			rank, overdue := l.rank, l.overdue
 			s.Hold(40, "x", 300) // whoever waits from now on is ready later
 			if name != "at a date" {

@@ -186,13 +186,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 	s.withdraw(l)
 	s.unawait(j)
 	l.state = asking
-	if s.cfg.Serial {
-		for o := l.name.lanes; o != nil; o = o.sibling {
-			if o.state == waiting {
-				s.park(o)
-			}
-		}
-	}
+	s.occupy(l)
 	j.Slot = slot
 	if j.terms == nil {
 		s.start(now, l, slot)

@@ -118,7 +118,7 @@ func TestGuarantee3OnlyTheOverdueHoldOthersUp(t *testing.T) {
 				return
 			}
 			for _, n := range w.names.All() {
-				for o := n.lanes; o != nil; o = o.sibling {
+				for o := range n.lanes() {
 					if o != l && o.state == waiting && o.overdue <= w.now+w.cfg.Horizon {
 						return
 					}
@@ -135,7 +135,7 @@ func (w *world) neglected() *lane {
 		return nil
 	}
 	for _, n := range w.names.All() {
-		for l := n.lanes; l != nil; l = l.sibling {
+		for l := range n.lanes() {
 			if l.length == 0 || (w.cfg.Serial && w.busyKey(l.name.key)) {
 				continue
 			}

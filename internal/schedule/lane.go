@@ -54,8 +54,8 @@ func (j *Job) Limits() []backend.Limit {
 // three states: waiting in a cohort, asking the backend, or parked because a
 // job of the key runs and jobs of a key are serial.
 type lane struct {
-	name    *name
-	sibling *lane // the next lane of the key, of another priority
+	name     *name
+	siblings *siblings // nil if it is the only lane of its key
 
 	head, tail *Job
 	aside      *aside // the jobs that are not between head and tail; nil: none
@@ -102,45 +102,6 @@ func (u *use) before(o *use) bool {
 }
 
 func (u *use) place() *int32 { return &u.pos }
-
-// find returns the lane of a key and priority, a new one if need be.
-func (s *Scheduler) find(key string, priority int) *lane {
-	n := s.nameOf(key)
-	end := &n.lanes
-	for ; *end != nil; end = &(*end).sibling {
-		if (*end).rank.priority == priority {
-			return *end
-		}
-	}
-	*end = &lane{name: n, rank: rank{priority: priority}}
-	return *end
-}
-
-// drop forgets a lane that has no jobs, neither waiting nor running.
-func (s *Scheduler) drop(l *lane) {
-	if l.length > 0 || l.running > 0 || l.aside != nil {
-		return
-	}
-	at := &l.name.lanes
-	for *at != l {
-		at = &(*at).sibling
-	}
-	*at = l.sibling
-	s.dropName(l.name)
-}
-
-// busy reports whether a lane must stay parked because of its key.
-func (s *Scheduler) busy(of *lane) bool {
-	if !s.cfg.Serial {
-		return false
-	}
-	for l := of.name.lanes; l != nil; l = l.sibling {
-		if l.running > 0 || l.state == asking {
-			return true
-		}
-	}
-	return false
-}
 
 // opens is the instant at which the last of the head's limits opens.
 func (l *lane) opens() int64 {

@@ -123,7 +123,7 @@ func TestNothingIsKeptOfRandomWorkloads(t *testing.T) {
 // lanesKept and limitsKept are how many are remembered.
 func (s *Scheduler) lanesKept() (n int) {
 	for _, at := range s.names.All() {
-		for l := at.lanes; l != nil; l = l.sibling {
+		for range at.lanes() {
 			n++
 		}
 	}

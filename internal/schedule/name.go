@@ -4,7 +4,7 @@ package schedule
 // most limits are those of the key of their jobs.
 type name struct {
 	key   string
-	lanes *lane  // the first one; nil: none
+	lane  *lane  // one of them; nil: none
 	limit *limit // nil: none
 }
 
@@ -35,7 +35,7 @@ var nobody name
 
 // dropName forgets a name without lanes and limit.
 func (s *Scheduler) dropName(n *name) {
-	if n.lanes != nil || n.limit != nil {
+	if n.lane != nil || n.limit != nil {
 		return
 	}
 	if s.recent == n {

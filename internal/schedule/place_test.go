@@ -158,7 +158,7 @@ func TestComingBackCostsTheSameAnywhere(t *testing.T) {
 	s.SetWorkers(1, 1)
 	s.Next(1)
 	s.Next(1)
-	l := s.lookUp("k").lanes
+	l := s.lookUp("k").lane
 	for s.dates.len() > 0 {
 		s.Next(1)
 	}

@@ -286,7 +286,7 @@ func (s *Scheduler) next(now int64, l *lane) {
 
 // enterAll makes the parked lanes of a key compete. All but old are fresh.
 func (s *Scheduler) enterAll(now int64, n *name, old *lane) {
-	for l := n.lanes; l != nil; l = l.sibling {
+	for l := range n.lanes() {
 		s.enter(now, l, l != old)
 	}
 }
@@ -324,7 +324,7 @@ func (s *Scheduler) Hold(now int64, key string, until int64) {
 	s.holdsEnd = max(s.holdsEnd, until)
 	s.changed(lim)
 	s.unused(lim)
-	for l := lim.name.lanes; l != nil; l = l.sibling {
+	for l := range lim.name.lanes() {
 		if l.state == waiting {
 			s.reenter(now, l)
 		}
@@ -335,7 +335,7 @@ func (s *Scheduler) Hold(now int64, key string, until int64) {
 // in no particular order, and leaves the running ones.
 func (s *Scheduler) Abandon(f func(*Job)) {
 	for _, n := range s.names.All() {
-		for l := n.lanes; l != nil; l = l.sibling {
+		for l := range n.lanes() {
 			if l.state == asking {
 				s.idle++
 			}

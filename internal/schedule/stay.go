@@ -20,7 +20,7 @@ type limitedStay struct {
 func (s *Scheduler) watchStays() {
 	s.stays = true
 	for _, n := range s.names.All() {
-		for l := n.lanes; l != nil; l = l.sibling {
+		for l := range n.lanes() {
 			if l.state == waiting {
 				s.beginStay(l, s.meter.since)
 				l.stay.come(l.cohort, s.meter.shows)

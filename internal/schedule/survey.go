@@ -17,7 +17,7 @@ const (
 // has come since Next was called last is ready, as far as is known.
 func (s *Scheduler) Survey(now int64, visit func(key string, waiting, running int, is Standing)) {
 	for _, n := range s.names.All() {
-		for l := n.lanes; l != nil; l = l.sibling {
+		for l := range n.lanes() {
 			visit(n.key, int(l.length), int(l.running), s.standing(now, l))
 		}
 	}

@@ -195,7 +195,7 @@ func (w *world) ruleOut() {
 // suppressClaims makes no head overdue.
 func (w *world) suppressClaims() {
 	for _, n := range w.names.All() {
-		for l := n.lanes; l != nil; l = l.sibling {
+		for l := range n.lanes() {
 			l.overdue = math.MaxInt64
 		}
 	}

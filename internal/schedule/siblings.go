@@ -1,0 +1,155 @@
+package schedule
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/freqlimit/dispatcher/internal/table"
+)
+
+// siblings is the lanes of a key that has several: one for each priority, of which
+// there may be very many.
+type siblings struct {
+	few  []*lane // fewSiblings at most; then nil
+	many table.Map[int, *lane]
+	busy *lane // with Config.Serial, the one that asked last
+}
+
+// fewSiblings is of how many lanes each is looked at, to find one.
+const fewSiblings = 8
+
+// find returns the lane of a key and priority, a new one if need be.
+func (s *Scheduler) find(key string, priority int) *lane {
+	n := s.nameOf(key)
+	first := n.lane
+	switch {
+	case first == nil:
+		n.lane = &lane{name: n, rank: rank{priority: priority}}
+		return n.lane
+	case first.rank.priority == priority:
+		return first
+	case first.siblings == nil:
+		first.siblings = &siblings{few: []*lane{first}, busy: first}
+	}
+	l := first.siblings.find(priority)
+	if l == nil {
+		l = &lane{name: n, rank: rank{priority: priority}}
+		first.siblings.add(l)
+	}
+	return l
+}
+
+func (f *siblings) find(priority int) *lane {
+	for _, l := range f.few {
+		if l.rank.priority == priority {
+			return l
+		}
+	}
+	l, _ := f.many.Get(priority)
+	return l
+}
+
+func (f *siblings) add(l *lane) {
+	l.siblings = f
+	if f.few == nil {
+		f.many.Set(l.rank.priority, l)
+		return
+	}
+	if f.few = append(f.few, l); len(f.few) <= fewSiblings {
+		return
+	}
+	for _, l := range f.few {
+		f.many.Set(l.rank.priority, l)
+	}
+	f.few = nil
+}
+
+// drop forgets a lane that has no jobs, neither waiting nor running.
+func (s *Scheduler) drop(l *lane) {
+	if l.length > 0 || l.running > 0 || l.aside != nil {
+		return
+	}
+	n := l.name
+	if l.siblings != nil {
+		n.lane = l.siblings.remove(l, n.lane)
+	} else {
+		n.lane = nil
+	}
+	s.dropName(n)
+}
+
+// remove takes out a lane, and returns one to find the others by: as before, if that
+// is not the one.
+func (f *siblings) remove(l, by *lane) *lane {
+	l.siblings = nil
+	if f.busy == l {
+		f.busy = nil
+	}
+	f.few = slices.DeleteFunc(f.few, func(o *lane) bool { return o == l })
+	f.many.Delete(l.rank.priority)
+	if by == l {
+		for by = range f.all() {
+			break
+		}
+	}
+	if len(f.few)+f.many.Len() == 1 {
+		by.siblings = nil
+	}
+	return by
+}
+
+// all iterates over the lanes, in no particular order. Those that it has come by may go.
+func (f *siblings) all() iter.Seq[*lane] {
+	return func(yield func(*lane) bool) {
+		for _, l := range slices.Backward(f.few) {
+			if !yield(l) {
+				return
+			}
+		}
+		for _, l := range f.many.All() {
+			if !yield(l) {
+				return
+			}
+		}
+	}
+}
+
+// lanes iterates over the lanes of a key, in no particular order. Those that it has come
+// by may go.
+func (n *name) lanes() iter.Seq[*lane] {
+	return func(yield func(*lane) bool) {
+		switch l := n.lane; {
+		case l == nil:
+		case l.siblings == nil:
+			yield(l)
+		default:
+			l.siblings.all()(yield)
+		}
+	}
+}
+
+// busy reports whether a lane must stay parked because of its key.
+func (s *Scheduler) busy(l *lane) bool {
+	if !s.cfg.Serial {
+		return false
+	}
+	if l.siblings != nil && l.siblings.busy != nil && l.siblings.busy.isBusy() {
+		return true
+	}
+	return l.isBusy()
+}
+
+func (l *lane) isBusy() bool { return l.running > 0 || l.state == asking }
+
+// occupy parks the other lanes of a key, one of whose jobs is to run.
+func (s *Scheduler) occupy(l *lane) {
+	if !s.cfg.Serial || l.siblings == nil {
+		return
+	}
+	l.siblings.busy = l
+	for o := range l.name.lanes() {
+		if o.state == waiting {
+			s.park(o)
+		}
+	}
+}
