@@ -11,6 +11,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -44,10 +45,13 @@ type Config struct {
 	SweepInterval time.Duration
 }
 
-// Backend is the in-process [backend.Backend]. Use [New].
+// Backend is the in-process [backend.Backend]. The zero value is an empty backend with
+// the zero Config, ready to use. A Backend must not be copied after first use.
 type Backend struct {
 	idleTTL time.Duration
-	epoch   time.Time // instant 0
+
+	made  sync.Once // what follows
+	epoch time.Time // instant 0
 
 	shards []shard
 	mask   uint64 // of a hash, to the number of its shard
@@ -87,25 +91,44 @@ func New(cfg Config) *Backend {
 	if cfg.SweepInterval < 0 {
 		panic(fmt.Sprintf("memory: Config.SweepInterval is %v: must not be negative", cfg.SweepInterval))
 	}
-	b := &Backend{
-		idleTTL: min(cfg.IdleTTL, backend.Unlimited),
-		epoch:   time.Now(),
-		stop:    make(chan struct{}),
-	}
-	b.shards = makeShards()
-	b.mask = uint64(len(b.shards) - 1)
+	b := &Backend{idleTTL: min(cfg.IdleTTL, backend.Unlimited)}
+	b.ready()
 	if cfg.SweepInterval > 0 {
 		b.sweeper.Go(func() { b.sweepEvery(cfg.SweepInterval) })
 	}
 	return b
 }
 
+// ready makes what the zero value lacks. Every exported method calls it first.
+func (b *Backend) ready() { b.made.Do(b.makeReady) }
+
+func (b *Backend) makeReady() {
+	b.epoch = time.Now()
+	b.shards = makeShards()
+	b.mask = uint64(len(b.shards) - 1)
+	b.stop = make(chan struct{})
+}
+
+// errContext is the error of a call without a context.
+var errContext = errors.New("memory: ctx is nil: must be given, for example context.Background()")
+
+// enter is called first by the methods that take a context. It returns why they have
+// nothing to do.
+func (b *Backend) enter(ctx context.Context) error {
+	if ctx == nil {
+		return errContext
+	}
+	b.ready()
+	return ctx.Err()
+}
+
 // Reserve implements [backend.Backend]. It does not allocate for keys that it
-// holds. It fails only if ctx has ended, and then decides nothing.
+// holds. It fails only if ctx has ended or is nil, and then decides nothing.
 func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions []backend.Decision) error {
-	if err := ctx.Err(); err != nil {
+	if err := b.enter(ctx); err != nil {
 		return err
 	}
+	decisions = decisions[:len(reqs)] // a panic comes before anything is charged
 	now := b.now() // not under the locks, which so are held for less time
 	for i := range reqs {
 		req, d := &reqs[i], &decisions[i]
@@ -193,9 +216,9 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 	d.Held = held
 }
 
-// Hold implements [backend.Backend]. It fails only if ctx has ended.
+// Hold implements [backend.Backend]. It fails only if ctx has ended or is nil.
 func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
-	if err := ctx.Err(); err != nil {
+	if err := b.enter(ctx); err != nil {
 		return err
 	}
 	if d <= 0 {
@@ -225,9 +248,9 @@ func (b *Backend) hold(key string, d int64) (until int64, extended bool) {
 }
 
 // Release implements [backend.Releaser]: a stamp is nanoseconds since New. It
-// fails only if ctx has ended. Each limit is given back by itself.
+// fails only if ctx has ended or is nil. Each limit is given back by itself.
 func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int64) error {
-	if err := ctx.Err(); err != nil {
+	if err := b.enter(ctx); err != nil {
 		return err
 	}
 	for i := range limits {
@@ -250,9 +273,9 @@ func (b *Backend) release(l *backend.Limit, stamp int64) (ok bool) {
 }
 
 // Clear implements [backend.Backend]: all keys are forgotten at one instant. It
-// fails only if ctx has ended.
+// fails only if ctx has ended or is nil.
 func (b *Backend) Clear(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	if err := b.enter(ctx); err != nil {
 		return err
 	}
 	b.lock(b.every())

@@ -25,6 +25,7 @@ const (
 // Len returns how many keys are held. A key that comes or goes meanwhile may be
 // counted or not.
 func (b *Backend) Len() int {
+	b.ready()
 	n := 0
 	for i := range b.shards {
 		s := &b.shards[i]
@@ -38,6 +39,7 @@ func (b *Backend) Len() int {
 // Sweep drops every key that is due, and returns how many. It is safe to call
 // at any time and never holds up others for a whole pass.
 func (b *Backend) Sweep() int {
+	b.ready()
 	dropped := 0
 	for i := range b.shards {
 		dropped += b.sweep(&b.shards[i])
@@ -73,6 +75,7 @@ func (b *Backend) sweep(s *shard) int {
 // Close stops the sweeper, if there is one, and waits for it. The backend goes
 // on working. Close may be called more than once and always returns nil.
 func (b *Backend) Close() error {
+	b.ready()
 	b.stopped.Do(func() { close(b.stop) })
 	b.sweeper.Wait()
 	return nil
