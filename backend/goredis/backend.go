@@ -42,7 +42,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Backend keeps limits in Redis. Use [New]. All methods are safe for concurrent
+// Backend keeps limits in Redis. Use [New]: the methods of the zero value return a
+// [*ConfigError], as do those that get no context. All methods are safe for concurrent
 // use.
 type Backend struct {
 	client  redis.UniversalClient
@@ -111,11 +112,29 @@ func New(client redis.UniversalClient, cfg Config) (*Backend, error) {
 // log returns where to log: the default is that of the moment.
 func (b *Backend) log() *slog.Logger { return cmp.Or(b.logger, slog.Default()) }
 
+// errZero is the error of a Backend that New has not made.
+var errZero = &ConfigError{Field: "Backend", Value: "zero", Reason: "must be made by New"}
+
+// enter is called first by the methods that take a context. It returns why they have
+// nothing to do.
+func (b *Backend) enter(ctx context.Context) error {
+	switch {
+	case b.client == nil:
+		return errZero
+	case ctx == nil:
+		return &ConfigError{Field: "ctx", Value: "nil", Reason: "must be given, for example context.Background()"}
+	}
+	return ctx.Err()
+}
+
 // Check implements [backend.Checker]. Beyond what [backend.Validate] refuses, it
 // refuses limits of more than one event per microsecond, bursts that take more
 // than 100 years when their interval is rounded up to a microsecond, and on a
 // Redis Cluster requests whose limits lie in several hash slots.
 func (b *Backend) Check(limits []backend.Limit) error {
+	if b.client == nil {
+		return errZero
+	}
 	if err := backend.Validate(limits); err != nil {
 		return err
 	}

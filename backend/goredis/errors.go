@@ -22,7 +22,7 @@ var (
 	ErrForeign = errors.New("goredis: the Redis key holds something else, or what another version of this package has written: choose another Config.Prefix")
 )
 
-// ConfigError says which argument of [New] is wrong. It matches [ErrConfig].
+// ConfigError says which argument of [New], or of a method, is wrong. It matches [ErrConfig].
 type ConfigError struct {
 	Field  string // as in "ExtraTTL"
 	Value  any    // the offending value

@@ -12,8 +12,8 @@ import (
 
 // Hold implements [backend.Backend]. It tells other processes in a second step.
 func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
+	if err := b.enter(ctx); err != nil || d <= 0 {
+		return err
 	}
 	micros := ceilMicros(min(d, backend.Unlimited))
 	foreign, err := holdScript.Run(ctx, b.client, []string{b.prefix + key}, micros, b.ttl).Bool()
@@ -30,7 +30,7 @@ func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
 // Release implements [backend.Releaser]: a stamp is microseconds since 1970 by
 // the server's clock.
 func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int64) error {
-	if err := ctx.Err(); err != nil || len(limits) == 0 {
+	if err := b.enter(ctx); err != nil || len(limits) == 0 {
 		return err
 	}
 	if err := b.Check(limits); err != nil {
@@ -52,6 +52,9 @@ func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int
 // prefix, by SCAN and UNLINK, which do not hold up the server. Keys that others
 // charge meanwhile may stay.
 func (b *Backend) Clear(ctx context.Context) error {
+	if err := b.enter(ctx); err != nil {
+		return err
+	}
 	err := b.eachServer(ctx, b.clear)
 	if err == nil {
 		err = b.announceClear(ctx)

@@ -19,7 +19,7 @@ const maxCalls = 3
 // On a Redis Cluster of which a part is away, the requests for that part are
 // Undecided.
 func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions []backend.Decision) error {
-	if err := ctx.Err(); err != nil {
+	if err := b.enter(ctx); err != nil {
 		return err
 	}
 	decisions = decisions[:len(reqs)]

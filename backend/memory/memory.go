@@ -129,7 +129,7 @@ func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions
 		return err
 	}
 	decisions = decisions[:len(reqs)] // a panic comes before anything is charged
-	now := b.now() // not under the locks, which so are held for less time
+	now := b.now()                    // not under the locks, which so are held for less time
 	for i := range reqs {
 		req, d := &reqs[i], &decisions[i]
 		if err := backend.Validate(req.Limits); err != nil {

@@ -1,0 +1,51 @@
+package goredis
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/internal/redistest"
+)
+
+// methods returns the errors of all methods, called on a limit that is open.
+func methods(ctx context.Context, b *Backend) map[string]error {
+	k := limit("k", every(time.Hour, 1))
+	return map[string]error{
+		"Reserve":            b.Reserve(ctx, []backend.Request{request(k)}, make([]backend.Decision, 1)),
+		"Reserve of nothing": b.Reserve(ctx, nil, nil),
+		"Hold":               b.Hold(ctx, "k", time.Hour),
+		"Hold of no time":    b.Hold(ctx, "k", 0),
+		"Release":            b.Release(ctx, []backend.Limit{k}, 1),
+		"Release of nothing": b.Release(ctx, nil, 1),
+		"Clear":              b.Clear(ctx),
+	}
+}
+
+func wantConfigError(t *testing.T, what string, err error, field string) {
+	t.Helper()
+	if wrong, ok := errors.AsType[*ConfigError](err); !ok || wrong.Field != field {
+		t.Errorf("%s = %v, want a ConfigError of %s", what, err, field)
+	}
+}
+
+// The zero value has nobody to ask, and says so.
+func TestZeroBackend(t *testing.T) {
+	var b Backend
+	for name, err := range methods(t.Context(), &b) {
+		wantConfigError(t, name, err, "Backend")
+	}
+	wantConfigError(t, "Check()", b.Check(nil), "Backend")
+}
+
+// Without a context nothing is done.
+func TestNilContext(t *testing.T) {
+	var none context.Context
+	b := newBackend(t, redistest.Client(t), Config{})
+	for name, err := range methods(none, b) {
+		wantConfigError(t, name, err, "ctx")
+	}
+	takes(t, b, limit("k", every(time.Hour, 1)))
+}
