@@ -34,6 +34,9 @@ func (d *Dispatcher[T]) ResumeKey(key string) {
 // SetWorkers changes Config.Workers. If more jobs run than that, they go on, and none
 // starts before enough of them have ended. An n below 1 is a [*ConfigError].
 func (d *Dispatcher[T]) SetWorkers(n int) error {
+	if d.isZero() {
+		return errZero("Dispatcher", "New")
+	}
 	if n < 1 {
 		return &ConfigError{Field: "workers", Value: n, Reason: "must be at least 1"}
 	}
@@ -49,6 +52,9 @@ func (d *Dispatcher[T]) SetWorkers(n int) error {
 // that of ctx, in which case the jobs are dropped all the same, or ErrClosed once Run
 // stops.
 func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]], error) {
+	if err := d.check(ctx); err != nil {
+		return slices.Values([]Job[T]{}), err
+	}
 	jobs, err := ask(ctx, d, func(l *loop[T], now int64) []Job[T] {
 		var jobs []Job[T]
 		l.sched.RemoveKey(now, key, func(j *schedule.Job) {
@@ -74,6 +80,9 @@ func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]],
 // Handlers and Events get [ErrReentrant] at once if ctx is theirs or derived from it:
 // their own job has not ended.
 func (d *Dispatcher[T]) WaitIdle(ctx context.Context) error {
+	if err := d.check(ctx); err != nil {
+		return err
+	}
 	if d.isReentrant(ctx) {
 		return fmt.Errorf("dispatcher: wait: %w", ErrReentrant)
 	}
@@ -108,12 +117,18 @@ func (l *loop[T]) tellIdle() {
 // SubmitAll submits jobs one after another, and waits for room where Submit would say
 // [ErrFull]; so it never holds more than one of them that has not been accepted. It
 // returns how many were accepted. It stops at the first error, which is that of
-// [Dispatcher.SubmitJob], or of ctx.
+// [Dispatcher.SubmitJob], or of ctx. Nil jobs are a [*ConfigError].
 //
 // For handlers and Events it does not wait, if ctx is theirs or derived from it: all
 // workers might wait for the room that only they can make. The error matches
 // [ErrReentrant] and [ErrFull] then.
 func (d *Dispatcher[T]) SubmitAll(ctx context.Context, jobs iter.Seq[Job[T]]) (n int, err error) {
+	if err := d.check(ctx); err != nil {
+		return 0, err
+	}
+	if jobs == nil {
+		return 0, errNil("jobs")
+	}
 	for job := range jobs {
 		if err := d.submitWhenRoom(ctx, job); err != nil {
 			return n, err

@@ -2,7 +2,6 @@ package dispatcher
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -16,6 +15,9 @@ import (
 // Dispatcher is a queue of jobs with payloads of type T, which starts each of
 // them at the instant that all of its limits allow. Use [New], then Run, and
 // Submit from wherever there is work. All methods are safe for concurrent use.
+//
+// A method that is given no context, or that of a Dispatcher which New has not made, returns a
+// [*ConfigError] and has done nothing.
 type Dispatcher[T any] struct {
 	backend backend.Backend
 	handler Handler[T]
@@ -71,11 +73,11 @@ type Dispatcher[T any] struct {
 //
 // A nil argument or a wrong field of cfg is a [*ConfigError].
 func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatcher[T], error) {
-	if b == nil {
-		return nil, &ConfigError{Field: "backend", Value: b, Reason: "must be given, for example memory.New(memory.Config{})"}
+	if err := checkBackend(b); err != nil {
+		return nil, err
 	}
 	if handler == nil {
-		return nil, &ConfigError{Field: "handler", Value: "nil", Reason: "must be given"}
+		return nil, errNil("handler")
 	}
 	cfg, err := cfg.withDefaults(b)
 	if err != nil {
@@ -105,8 +107,8 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 //
 // The error is nil if and only if the job was accepted. Otherwise it matches
 // [ErrClosed], [ErrFull], [backend.ErrLimit] if a limit is wrong, or the error of
-// ctx; or it is a [*PanicError] if Config.Limits panicked, or says that ctx is
-// nil. A job may be submitted before Run is called.
+// ctx; or it is a [*PanicError] if Config.Limits panicked. A job may be submitted
+// before Run is called.
 func (d *Dispatcher[T]) Submit(ctx context.Context, key string, payload T) error {
 	_, err := d.submit(ctx, &Job[T]{Key: key, Payload: payload}, nil)
 	return err
@@ -133,8 +135,8 @@ func (d *Dispatcher[T]) submitJob(ctx context.Context, job Job[T], h *Handle[T])
 // submit submits a job, and returns its entry, or that of the job which it became one
 // with; nil for a plain job.
 func (d *Dispatcher[T]) submit(ctx context.Context, job *Job[T], h *Handle[T]) (*entry[T], error) {
-	if ctx == nil {
-		return nil, errors.New("dispatcher: submit: nil context")
+	if err := d.check(ctx); err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("dispatcher: submit: %w", err)
@@ -248,6 +250,9 @@ func isFull(err error) bool {
 // The error is the backend's; then the key is held for this dispatcher all
 // the same.
 func (d *Dispatcher[T]) Hold(ctx context.Context, key string, delay time.Duration) error {
+	if err := d.check(ctx); err != nil {
+		return err
+	}
 	until, err := d.holdKey(ctx, key, delay)
 	d.heed(key, until)
 	return err
@@ -275,6 +280,9 @@ func (d *Dispatcher[T]) holdKey(ctx context.Context, key string, delay time.Dura
 // drained the queue it returns nil. Either way all outcomes have been reported and no
 // goroutine is left.
 func (d *Dispatcher[T]) Run(ctx context.Context) error {
+	if err := d.check(ctx); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	ran, jobs := d.ran, d.reminders.jobs
 	d.ran = true
@@ -316,6 +324,9 @@ func (d *Dispatcher[T]) finish() {
 // If Run has not been called, Shutdown returns at once if there is nothing to
 // do, else it waits for Run.
 func (d *Dispatcher[T]) Shutdown(ctx context.Context) error {
+	if err := d.check(ctx); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	d.closeIntake()
 	idle := !d.ran && d.waiting.Load() == 0

@@ -56,6 +56,9 @@ func (d *Dispatcher[T]) ForecastKey(ctx context.Context, key string, takes time.
 }
 
 func (d *Dispatcher[T]) forecast(ctx context.Context, takes time.Duration, of func(schedule.Expected) bool) (Forecast, error) {
+	if err := d.check(ctx); err != nil {
+		return Forecast{}, err
+	}
 	type image struct {
 		*schedule.Image
 		now int64
@@ -94,11 +97,15 @@ func (l *loop[T]) image(now int64) *schedule.Image {
 // Plan says how long jobs would take that have not been submitted, at full limits: by a
 // dispatcher with this Config and a backend in this process, if each job runs for takes.
 // It needs some microseconds a job, and no time passes for it. A job whose limits or
-// options Submit would refuse is the error; Config.Capacity and equal IDs do not matter.
+// options Submit would refuse is the error; Config.Capacity and equal IDs do not matter. Nil
+// jobs are a [*ConfigError].
 func Plan[T any](cfg Config[T], jobs iter.Seq[Job[T]], takes time.Duration) (Forecast, error) {
 	cfg, err := cfg.withDefaults(nil)
 	if err != nil {
 		return Forecast{}, err
+	}
+	if jobs == nil {
+		return Forecast{}, errNil("jobs")
 	}
 	s := schedule.New(schedule.Config{Workers: cfg.Workers, Order: schedule.Order(cfg.Order), Serial: cfg.Serial})
 	now, n := time.Now(), 0
@@ -201,6 +208,9 @@ func (h *Handle[T]) Estimate(ctx context.Context) (Estimate, error) {
 	type found struct {
 		*schedule.Image
 		slot int64
+	}
+	if err := h.check(ctx); err != nil {
+		return Estimate{}, err
 	}
 	e := h.entry
 	if h.hasEnded() {

@@ -7,7 +7,8 @@ import (
 )
 
 // Handle follows one job: see [Dispatcher.Track]. All methods are safe for concurrent
-// use.
+// use. The zero Handle follows none: methods with an error return a [*ConfigError], as they
+// do without a context, and Done is closed.
 type Handle[T any] struct {
 	d     *Dispatcher[T]
 	entry *entry[T]
@@ -39,6 +40,9 @@ func (d *Dispatcher[T]) Track(ctx context.Context, job Job[T]) (*Handle[T], erro
 //
 // It reports whether the job had neither ended nor been canceled.
 func (h *Handle[T]) Cancel() bool {
+	if h.isZero() {
+		return false
+	}
 	d, e := h.d, h.entry
 	d.mu.Lock()
 	x := e.extra
@@ -57,13 +61,23 @@ func (h *Handle[T]) Cancel() bool {
 }
 
 // Done returns a channel that is closed when the job has ended.
-func (h *Handle[T]) Done() <-chan struct{} { return h.done }
+func (h *Handle[T]) Done() <-chan struct{} {
+	if h.isZero() {
+		never := make(chan struct{})
+		close(never)
+		return never
+	}
+	return h.done
+}
 
 // Wait returns the result of the job when it has ended, or the error of ctx if that
 // ends first: the job goes on. The job's own handler gets [ErrReentrant] at once, if ctx
 // is its context or derived from it. A job whose handler does not return after Run has
 // stopped is [ErrStuck].
 func (h *Handle[T]) Wait(ctx context.Context) (Result[T], error) {
+	if err := h.check(ctx); err != nil {
+		return Result[T]{}, err
+	}
 	if !h.hasEnded() {
 		if isInside(ctx, h.entry) {
 			return Result[T]{}, fmt.Errorf("dispatcher: wait: %w", ErrReentrant)

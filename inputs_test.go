@@ -113,9 +113,7 @@ func TestTrap33SubmitContext(t *testing.T) {
 			t.Errorf("SubmitJob() with a late context = %v, want context.DeadlineExceeded", err)
 		}
 		var none context.Context
-		if err := s.Submit(none, "key", "job"); err == nil || !strings.Contains(err.Error(), "nil context") {
-			t.Errorf("Submit() with a nil context = %v, want an error that says so", err)
-		}
+		wantConfigError(t, s.Submit(none, "key", "job"), "ctx", "nil")
 		s.drain()
 		if got := s.Stats().Submitted; got != 0 {
 			t.Errorf("Stats().Submitted = %d, want 0", got)

@@ -24,7 +24,8 @@ import (
 //     backend is in another process and was just being asked.
 //   - Keys are independent of each other.
 //
-// All methods are safe for concurrent use. Use [NewFreqLimit].
+// All methods are safe for concurrent use. Use [NewFreqLimit]: methods of the zero value
+// return a [*ConfigError], as they do without a context.
 type FreqLimit struct {
 	backend  backend.Backend
 	releaser backend.Releaser // nil if the backend is none
@@ -68,8 +69,8 @@ type slot struct {
 //
 // A nil backend or invalid params are a [*ConfigError].
 func NewFreqLimit(b backend.Backend, params gcra.FreqLimitParams) (*FreqLimit, error) {
-	if b == nil {
-		return nil, &ConfigError{Field: "backend", Value: b, Reason: "must be given, for example memory.New(memory.Config{})"}
+	if err := checkBackend(b); err != nil {
+		return nil, err
 	}
 	if err := cmp.Or(params.Validate(), backend.Check(b, []Limit{{Params: params}})); err != nil {
 		return nil, &ConfigError{Field: "params", Value: params, Reason: err.Error(), Err: err}
@@ -103,8 +104,15 @@ func (f *FreqLimit) Params() gcra.FreqLimitParams { return f.params }
 func (f *FreqLimit) Backend() backend.Backend { return f.backend }
 
 // Do waits for the key's next slot and calls fn. It returns what fn returns, or
-// the error of [FreqLimit.Wait] and has not called fn.
+// the error of [FreqLimit.Wait] and has not called fn. A nil fn is a [*ConfigError], and
+// uses no slot.
 func (f *FreqLimit) Do(ctx context.Context, key string, fn func(context.Context) error) error {
+	if err := f.check(ctx); err != nil {
+		return err
+	}
+	if fn == nil {
+		return errNil("fn")
+	}
 	if err := f.Wait(ctx, key); err != nil {
 		return err
 	}
@@ -118,6 +126,9 @@ func (f *FreqLimit) Do(ctx context.Context, key string, fn func(context.Context)
 // cause and has used no slot. A slot that a failing backend may have charged
 // nevertheless is lost, not given out twice.
 func (f *FreqLimit) Wait(ctx context.Context, key string) error {
+	if err := f.check(ctx); err != nil {
+		return err
+	}
 	if ctx.Err() != nil {
 		return waitError(ctx)
 	}
@@ -355,6 +366,9 @@ func (w *waiter) tell() {
 // Clear forgets all keys of the backend, those of others too. Who waits asks
 // anew.
 func (f *FreqLimit) Clear(ctx context.Context) error {
+	if err := f.check(ctx); err != nil {
+		return err
+	}
 	if err := f.backend.Clear(ctx); err != nil {
 		return fmt.Errorf("dispatcher: clear: %w", err)
 	}

@@ -166,14 +166,14 @@ func TestFreqLimitDo(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, errEnough)
 		defer cancel()
-		err := q.Do(ctx, "key", func(context.Context) error {
+		never := func(context.Context) error {
 			t.Error("the function is called without a slot")
 			return nil
-		})
-		if !errors.Is(err, errEnough) {
+		}
+		if err := q.Do(ctx, "key", never); !errors.Is(err, errEnough) {
 			t.Errorf("Do() = %v, want the cause, %v", err, errEnough)
 		}
-		if err := q.Do(ctx, "key", nil); !errors.Is(err, context.DeadlineExceeded) {
+		if err := q.Do(ctx, "key", never); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Do() with a context that has ended = %v, want context.DeadlineExceeded", err)
 		}
 	})

@@ -34,6 +34,9 @@ func (l Load) Waiting() int {
 // It waits for Run, if that has not been called. The error is that of ctx, or
 // [ErrClosed] once Run stops.
 func (d *Dispatcher[T]) Load(ctx context.Context) (Load, error) {
+	if err := d.check(ctx); err != nil {
+		return Load{}, err
+	}
 	load, err := ask(ctx, d, func(l *loop[T], now int64) Load {
 		load := Load{Ready: len(l.coming)}
 		l.sched.Survey(now, func(_ string, waiting, _ int, is schedule.Standing) {
@@ -75,6 +78,9 @@ type KeyLoad struct {
 // those with as many, the first by name. Keys for which none waits are left out. For its
 // cost and its error see [Dispatcher.Load].
 func (d *Dispatcher[T]) Busiest(ctx context.Context, n int) (iter.Seq[KeyLoad], error) {
+	if err := d.check(ctx); err != nil {
+		return slices.Values([]KeyLoad{}), err
+	}
 	loads, err := ask(ctx, d, func(l *loop[T], now int64) map[string]KeyLoad {
 		loads := make(map[string]KeyLoad)
 		l.sched.Survey(now, func(key string, waiting, running int, _ schedule.Standing) {
@@ -122,6 +128,9 @@ type Bottleneck struct {
 // whose debt is paid, it knows the 1,024 that have cost most. For its cost and its error
 // see [Dispatcher.Load].
 func (d *Dispatcher[T]) Bottlenecks(ctx context.Context, n int) (iter.Seq[Bottleneck], error) {
+	if err := d.check(ctx); err != nil {
+		return slices.Values([]Bottleneck{}), err
+	}
 	limits, err := ask(ctx, d, func(l *loop[T], now int64) []Bottleneck {
 		var limits []Bottleneck
 		l.sched.Losses(now, func(key string, p gcra.FreqLimitParams, lost int64) {

@@ -5,17 +5,22 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
 // Middleware wraps a handler in another one. Those that come with this package are
-// [Recover], [Timeout] and [Log]; dispatcherotel has one for traces.
+// [Recover], [Timeout] and [Log]; dispatcherotel has one for traces. Around nil they return
+// nil, so that [New] can say that the handler is missing; others should too.
 type Middleware[T any] func(Handler[T]) Handler[T]
 
-// Chain wraps a handler in several: the first one is the outermost.
+// Chain wraps a handler in several: the first one is the outermost. Those that are nil are
+// left out. Around nil it returns nil.
 func Chain[T any](h Handler[T], wrappers ...Middleware[T]) Handler[T] {
-	for i := len(wrappers) - 1; i >= 0; i-- {
-		h = wrappers[i](h)
+	for _, wrap := range slices.Backward(wrappers) {
+		if h != nil && wrap != nil {
+			h = wrap(h)
+		}
 	}
 	return h
 }
@@ -25,6 +30,9 @@ func Chain[T any](h Handler[T], wrappers ...Middleware[T]) Handler[T] {
 // and final.
 func Recover[T any]() Middleware[T] {
 	return func(next Handler[T]) Handler[T] {
+		if next == nil {
+			return nil
+		}
 		return func(ctx context.Context, job Job[T]) (err error) {
 			defer func() {
 				if v := recover(); v != nil {
@@ -44,6 +52,9 @@ func Timeout[T any](d time.Duration) Middleware[T] {
 		panic(fmt.Sprintf("dispatcher: Timeout of %v: must be above 0", d))
 	}
 	return func(next Handler[T]) Handler[T] {
+		if next == nil {
+			return nil
+		}
 		return func(ctx context.Context, job Job[T]) error {
 			ctx, cancel := context.WithTimeout(ctx, d)
 			defer cancel()
@@ -58,6 +69,9 @@ func Timeout[T any](d time.Duration) Middleware[T] {
 // the line. A nil logger is [slog.Default].
 func Log[T any](logger *slog.Logger) Middleware[T] {
 	return func(next Handler[T]) Handler[T] {
+		if next == nil {
+			return nil
+		}
 		return func(ctx context.Context, job Job[T]) error {
 			start := time.Now()
 			err := next(ctx, job)

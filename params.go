@@ -18,6 +18,9 @@ import (
 // Others that share the backend must be told too: a limit has the params that were used
 // last. The error is what the params have against them; nothing is changed then.
 func (d *Dispatcher[T]) SetParams(key string, params gcra.FreqLimitParams) error {
+	if d.isZero() {
+		return errZero("Dispatcher", "New")
+	}
 	if params == (gcra.FreqLimitParams{}) {
 		d.command(func(l *loop[T], now int64) { l.unsetParams(now, key) })
 		return nil

@@ -114,7 +114,7 @@ type PermanentError struct {
 }
 
 // Error returns the text of Err.
-func (e *PermanentError) Error() string { return e.Err.Error() }
+func (e *PermanentError) Error() string { return fmt.Sprint(e.Err) }
 
 // Unwrap returns e.Err.
 func (e *PermanentError) Unwrap() error { return e.Err }

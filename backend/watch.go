@@ -20,7 +20,7 @@ type Watcher interface {
 	// holds, it says ChangeCurrent without them; when news may have been lost, it says
 	// it again. A change may be told more than once.
 	//
-	// f may be called from several goroutines at once. It must be quick, and must not
+	// f must not be nil. It may be called from several goroutines at once. It must be quick, and must not
 	// call the backend. The news ends with a call of stop, which may be called again
 	// and does nothing then. It waits until the backend has ended the goroutines that
 	// it needs for the news; calls of f that are under way then it does not wait for.

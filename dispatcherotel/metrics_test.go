@@ -331,8 +331,13 @@ func (deafMeter) RegisterCallback(metric.Callback, ...metric.Observable) (metric
 }
 
 func TestErrors(t *testing.T) {
-	if _, err := dispatcherotel.Observe(noop.MeterProvider{}, "mail", nil); !errors.Is(err, dispatcher.ErrConfig) {
-		t.Errorf("Observe(nil source) = %v, want a ConfigError", err)
+	for _, source := range []dispatcherotel.Source{nil, (*dispatcher.Dispatcher[int])(nil)} {
+		if _, err := dispatcherotel.Observe(noop.MeterProvider{}, "mail", source); !errors.Is(err, dispatcher.ErrConfig) {
+			t.Errorf("Observe(%#v) = %v, want a ConfigError", source, err)
+		}
+	}
+	if dispatcherotel.Trace[int](nil)(nil) != nil {
+		t.Error("Trace makes a handler of nil")
 	}
 	for _, p := range []metric.MeterProvider{broken{}, deaf{}} {
 		if _, err := dispatcherotel.Observe(p, "mail", fixed{}); !errors.Is(err, errBroken) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/freqlimit/dispatcher"
 	"go.opentelemetry.io/otel"
@@ -28,11 +29,11 @@ type Source interface {
 // different names. The dispatcher need not run yet, and may have stopped: then the last
 // figures stay until Unregister is called on what is returned.
 //
-// A nil provider is the global one. A nil source is a [*dispatcher.ConfigError]; other
-// errors are the provider's.
+// A nil provider is the global one. A source that is nil, or a nil pointer, is a
+// [*dispatcher.ConfigError]; other errors are the provider's.
 func Observe(provider metric.MeterProvider, name string, s Source) (metric.Registration, error) {
-	if s == nil {
-		return nil, &dispatcher.ConfigError{Field: "source", Value: s, Reason: "must be given"}
+	if v := reflect.ValueOf(s); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, &dispatcher.ConfigError{Field: "source", Value: "nil", Reason: "must be given"}
 	}
 	m := newMetrics(meterOf(provider))
 	if m.err != nil {

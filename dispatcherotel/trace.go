@@ -48,13 +48,16 @@ const (
 // dispatcher.keys and the error's text as dispatcher.reason; [dispatcher.Snooze] is an
 // event "dispatcher.snooze", without keys.
 //
-// A nil provider is the global one.
+// A nil provider is the global one. Around a nil handler the middleware returns nil.
 func Trace[T any](provider trace.TracerProvider) dispatcher.Middleware[T] {
 	if provider == nil {
 		provider = otel.GetTracerProvider()
 	}
 	tracer := provider.Tracer(scope)
 	return func(next dispatcher.Handler[T]) dispatcher.Handler[T] {
+		if next == nil {
+			return nil
+		}
 		return func(ctx context.Context, job dispatcher.Job[T]) (err error) {
 			ctx, span := tracer.Start(ctx, "run job", startOptions(ctx, job)...)
 			returned := false

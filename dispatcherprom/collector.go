@@ -1,6 +1,9 @@
 package dispatcherprom
 
 import (
+	"errors"
+	"reflect"
+
 	"github.com/freqlimit/dispatcher"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -11,8 +14,9 @@ type Source interface {
 	Stats() dispatcher.Stats
 }
 
-// Collector is a [prometheus.Collector] over one dispatcher. Use [NewCollector]. It is
-// safe for concurrent use, and holds no goroutine: to be rid of it, unregister it.
+// Collector is a [prometheus.Collector] over one dispatcher. Use [NewCollector]: to register
+// the zero value is an error. It is safe for concurrent use, and holds no goroutine: to be rid
+// of it, unregister it.
 type Collector struct {
 	source   Source
 	metrics  []metric
@@ -32,12 +36,12 @@ type metric struct {
 // NewCollector returns a collector of the metrics of s, which have the name as the
 // label dispatcher. Collectors in one registry need different names: to register a
 // second of the same name is an error, and so is a name that is not UTF-8. It panics
-// if s is nil.
+// if s is nil, or a nil pointer.
 //
 // The dispatcher need not run yet, and may have stopped: then the last figures stay.
 func NewCollector(name string, s Source) *Collector {
-	if s == nil {
-		panic("dispatcherprom: NewCollector: the source is nil")
+	if v := reflect.ValueOf(s); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		panic("dispatcherprom: NewCollector: the source is nil: must be given")
 	}
 	c := &Collector{source: s}
 	labels := prometheus.Labels{"dispatcher": name}
@@ -68,8 +72,15 @@ func NewCollector(name string, s Source) *Collector {
 	return c
 }
 
+// errZero is the error of a Collector that NewCollector has not made.
+var errZero = errors.New("dispatcherprom: the Collector is zero: must be made by NewCollector")
+
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
+	if c.source == nil {
+		to <- prometheus.NewInvalidDesc(errZero)
+		return
+	}
 	for _, m := range c.metrics {
 		to <- m.desc
 	}
@@ -79,6 +90,10 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector]: it reads the source once.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
+	if c.source == nil {
+		to <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(errZero), errZero)
+		return
+	}
 	s := c.source.Stats()
 	for _, m := range c.metrics {
 		to <- prometheus.MustNewConstMetric(m.desc, m.kind, m.read(&s))

@@ -297,12 +297,30 @@ func TestWrongArguments(t *testing.T) {
 	if err := prometheus.NewRegistry().Register(dispatcherprom.NewCollector("\xff", fixed{})); err == nil {
 		t.Error("a name that is not UTF-8 can be registered, want an error")
 	}
-	defer func() {
-		if got := fmt.Sprint(recover()); !strings.Contains(got, "source") {
-			t.Errorf("NewCollector with no source panics with %q, want the source named", got)
-		}
-	}()
-	mail(nil)
+	for _, source := range []dispatcherprom.Source{nil, (*dispatcher.Dispatcher[string])(nil)} {
+		func() {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.Contains(got, "source is nil") {
+					t.Errorf("NewCollector with the source %#v panics with %q, want the source named", source, got)
+				}
+			}()
+			mail(source)
+		}()
+	}
+}
+
+// A collector that NewCollector has not made is refused when it is registered, and where it is
+// not, when it is asked.
+func TestZeroCollector(t *testing.T) {
+	var c dispatcherprom.Collector
+	if err := prometheus.NewRegistry().Register(&c); err == nil || !strings.Contains(err.Error(), "NewCollector") {
+		t.Errorf("Register() of the zero Collector = %v, want an error that names NewCollector", err)
+	}
+	metrics := make(chan prometheus.Metric, 1)
+	c.Collect(metrics)
+	if err := (<-metrics).Write(nil); err == nil || !strings.Contains(err.Error(), "NewCollector") {
+		t.Errorf("what the zero Collector collects says %v, want an error that names NewCollector", err)
+	}
 }
 
 // Scrapes go on while jobs run, and what they read never goes back.

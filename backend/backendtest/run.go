@@ -17,6 +17,9 @@ const Tolerance = 250 * time.Millisecond
 // backend that nothing else uses: one with a key prefix of its own will do.
 // Whatever has to be closed, newBackend gives to t.Cleanup.
 func Run(t *testing.T, newBackend func(t *testing.T) backend.Backend) {
+	if newBackend == nil {
+		t.Fatal("backendtest: Run: newBackend is nil: must be given")
+	}
 	for _, c := range []struct {
 		name string
 		test func(*probe)
@@ -67,7 +70,11 @@ func Run(t *testing.T, newBackend func(t *testing.T) backend.Backend) {
 		{"WatchStop", testWatchStop},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.test(&probe{T: t, b: newBackend(t), stamps: make(map[time.Time]int64)})
+			b := newBackend(t)
+			if b == nil {
+				t.Fatal("newBackend() = nil, want a backend")
+			}
+			c.test(&probe{T: t, b: b, stamps: make(map[time.Time]int64)})
 		})
 	}
 }

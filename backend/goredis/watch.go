@@ -78,8 +78,15 @@ func (n *news) init(client redis.UniversalClient, prefix string) {
 // Watch implements [backend.Watcher]. What this Backend changes is told at once. What
 // others change comes over a connection of its own, as long as there are watchers.
 // Without it, or without the rights that it takes, holds of other processes apply to
-// requests alone; Config.Logger says so.
+// requests alone; Config.Logger says so. It panics if f is nil.
 func (b *Backend) Watch(f func(backend.Change)) (stop func()) {
+	if f == nil {
+		panic("goredis: Watch: f is nil: must be given")
+	}
+	if b.client == nil {
+		f(backend.Change{Kind: backend.ChangeCurrent}) // there is nobody to hear from
+		return func() {}
+	}
 	remove := b.news.watchers.Add(f)
 	w := &watcher{f: f}
 	if b.join(w) {

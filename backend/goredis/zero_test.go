@@ -38,6 +38,25 @@ func TestZeroBackend(t *testing.T) {
 		wantConfigError(t, name, err, "Backend")
 	}
 	wantConfigError(t, "Check()", b.Check(nil), "Backend")
+	told := 0
+	b.Watch(func(c backend.Change) {
+		if told++; c.Kind != backend.ChangeCurrent {
+			t.Errorf("Watch() tells %v, want a ChangeCurrent", c)
+		}
+	})()
+	if told != 1 {
+		t.Errorf("Watch() has told %d changes, want 1", told)
+	}
+}
+
+// Nobody can be told, and no goroutine finds that out.
+func TestWatchOfNil(t *testing.T) {
+	defer func() {
+		if got := recover(); got != "goredis: Watch: f is nil: must be given" {
+			t.Errorf("Watch(nil) panics with %v, want that f is nil", got)
+		}
+	}()
+	newBackend(t, redistest.Client(t), Config{}).Watch(nil)
 }
 
 // Without a context nothing is done.

@@ -7,8 +7,12 @@ import (
 )
 
 // Watch implements [backend.Watcher]. Changes are told by those who make them, before
-// they return.
+// they return. It panics if f is nil.
 func (b *Backend) Watch(f func(backend.Change)) (stop func()) {
+	if f == nil {
+		panic("memory: Watch: f is nil: must be given")
+	}
+	b.ready()
 	stop = b.watchers.Add(f)
 	// A hold that is made from here on is told by who makes it, maybe twice.
 	if b.holdsEnd.Load() > b.now() {

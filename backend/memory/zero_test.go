@@ -33,6 +33,14 @@ func TestZeroBackend(t *testing.T) {
 			}
 			opens(t, b, limit("other", every(time.Second)), time.Now().Add(time.Minute))
 		},
+		"Watch": func(t *testing.T, b *memory.Backend) {
+			var got []backend.Change
+			stop := b.Watch(func(c backend.Change) { got = append(got, c) })
+			if len(got) != 1 || got[0].Kind != backend.ChangeCurrent {
+				t.Errorf("Watch() tells %v, want a ChangeCurrent", got)
+			}
+			stop()
+		},
 		"Clear": func(t *testing.T, b *memory.Backend) {
 			if err := b.Clear(t.Context()); err != nil {
 				t.Errorf("Clear() = %v, want nil", err)
@@ -94,6 +102,16 @@ func TestNilContext(t *testing.T) {
 		}
 		opens(t, b, k, slot.Add(time.Second))
 	})
+}
+
+// Nobody can be told.
+func TestWatchOfNil(t *testing.T) {
+	defer func() {
+		if got := recover(); got != "memory: Watch: f is nil: must be given" {
+			t.Errorf("Watch(nil) panics with %v, want that f is nil", got)
+		}
+	}()
+	memory.New(memory.Config{}).Watch(nil)
 }
 
 // Too few decisions are a mistake in the program, and cost no limit a slot.
