@@ -248,13 +248,14 @@ func isFull(err error) bool {
 // been taken already, at most Config.Horizon ago, still starts.
 //
 // The error is the backend's; then the key is held for this dispatcher all
-// the same.
+// the same. A key that neither a job nor a limit has may be held, for those to come; the
+// Logger tells, once a minute.
 func (d *Dispatcher[T]) Hold(ctx context.Context, key string, delay time.Duration) error {
 	if err := d.check(ctx); err != nil {
 		return err
 	}
 	until, err := d.holdKey(ctx, key, delay)
-	d.heed(key, until)
+	d.heed(key, until, byCaller)
 	return err
 }
 

@@ -22,6 +22,7 @@ type extra[T any] struct {
 	submitted int64           // when, of a job with NotBefore
 	attempt   int             // how often the job has been started
 	failures  int             // how often its handler has failed
+	holds     int             // how often it has returned a RetryAfter
 	err       error           // what the handler returned last, to run again
 	options   *Options        // nil: none
 	tracked   bool            // it has an ID, or a handle from the start
@@ -73,6 +74,14 @@ func (e *entry[T]) options() *Options {
 
 // tracked reports whether a handle may be told of the job's end.
 func (e *entry[T]) tracked() bool { return e.extra != nil && e.extra.tracked }
+
+// holds is how often the handler has returned a RetryAfter that ran the job again.
+func (e *entry[T]) holds() int {
+	if e.extra == nil {
+		return 0
+	}
+	return e.extra.holds
+}
 
 func (e *entry[T]) hasID() bool {
 	o := e.options()

@@ -119,6 +119,21 @@ func (e *FullError) Error() string {
 // Is reports whether target is [ErrFull].
 func (e *FullError) Is(target error) bool { return target == ErrFull }
 
+// HoldsError is the error of a job that has failed because its handler returned a
+// [RetryAfter] more often than [Retry] lets it. It unwraps to that.
+type HoldsError struct {
+	MaxHolds int   // Retry.MaxHolds
+	Err      error // what the handler returned last
+}
+
+// Error implements error.
+func (e *HoldsError) Error() string {
+	return fmt.Sprintf("dispatcher: told to retry later more than %d times (Retry.MaxHolds): %v", e.MaxHolds, e.Err)
+}
+
+// Unwrap returns e.Err.
+func (e *HoldsError) Unwrap() error { return e.Err }
+
 // PanicError is the error of a job whose handler panicked, and of a Submit
 // during which Config.Limits did. If the value is an error, it is unwrapped.
 type PanicError struct {

@@ -35,6 +35,9 @@ type loop[T any] struct {
 	passed  bool         // all of them have ended
 	left    plainJobs[T] // those that were on their way when that was over, before fresh
 
+	unlooked  []news // holds of keys that somebody here should have
+	strangeAt int64  // when it was last logged that nobody has
+
 	cleared bool // the scheduler has forgotten what the backend has forgotten
 
 	empty  inbox[T]          // memory for the next inbox
@@ -79,6 +82,9 @@ func (l *loop[T]) run() error {
 		l.handOver()
 		if l.hasMore() {
 			continue
+		}
+		if len(l.unlooked) > 0 {
+			l.lookForHeld(l.now())
 		}
 		if l.isIdle() {
 			if l.reports.isIdle() {

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -13,7 +14,17 @@ type news struct {
 	kind  backend.ChangeKind
 	key   string
 	until int64 // instant of the scheduler
+	by    holder
 }
+
+// holder is who has made a hold.
+type holder uint8
+
+const (
+	byOthers  holder = iota // or by a handler, of its job's key
+	byHandler               // of another key
+	byCaller                // of Hold
+)
 
 // newsPatience is how long Run waits for what the backend has to tell of before: jobs
 // without limits could start in a hold otherwise. If the backend does not answer they
@@ -58,8 +69,8 @@ func (d *Dispatcher[T]) hear(c backend.Change) {
 }
 
 // heed has the loop hear of a hold.
-func (d *Dispatcher[T]) heed(key string, until int64) {
-	d.tellNews(news{backend.ChangeHold, key, until})
+func (d *Dispatcher[T]) heed(key string, until int64, by holder) {
+	d.tellNews(news{backend.ChangeHold, key, until, by})
 }
 
 func (d *Dispatcher[T]) tellNews(n news) {
@@ -83,6 +94,9 @@ func (l *loop[T]) learn(now int64, n news) {
 	switch n.kind {
 	case backend.ChangeHold:
 		l.sched.Hold(now, n.key, n.until)
+		if n.by != byOthers && n.until > now && len(l.unlooked) < mostUnlooked {
+			l.unlooked = append(l.unlooked, n)
+		}
 	case backend.ChangeRelease:
 		l.sched.Doubt(now, n.key)
 		l.asker.outdated(n.key)
@@ -90,6 +104,27 @@ func (l *loop[T]) learn(now int64, n news) {
 		l.sched.Clear()
 		l.asker.outdated()
 	}
+}
+
+// mostUnlooked is how many holds are kept for lookForHeld.
+const mostUnlooked = 16
+
+// lookForHeld logs, once a minute, that a key was held that neither a job nor a limit has:
+// a mistake in its spelling, maybe. It is called when all jobs have been taken in.
+func (l *loop[T]) lookForHeld(now int64) {
+	for _, n := range l.unlooked {
+		if l.sched.Has(n.key) || l.strangeAt > 0 && now-l.strangeAt < int64(time.Minute) {
+			continue
+		}
+		l.strangeAt = now
+		level, by := slog.LevelWarn, "RetryAfter"
+		if n.by == byCaller {
+			level, by = slog.LevelInfo, "Hold"
+		}
+		l.logSoon(level, "dispatcher: a key is held that no job and no limit has here",
+			slog.String("key", n.key), slog.String("by", by))
+	}
+	l.unlooked = l.unlooked[:0]
 }
 
 // outdated notes that the answers that are on their way may be from before these limits

@@ -220,6 +220,7 @@ func TestBadOptions(t *testing.T) {
 		{"Options.Timeout", options{Timeout: -1}},
 		{"Options.Deadline", options{Deadline: now, NotBefore: now.Add(1)}},
 		{"Options.Retry.MaxAttempts", options{Retry: &dispatcher.Retry{MaxAttempts: -1}}},
+		{"Options.Retry.MaxHolds", options{Retry: &dispatcher.Retry{MaxHolds: -1}}},
 		{"Options.Retry.MaxAttempts", options{Retry: &dispatcher.Retry{Initial: time.Second}}},
 		{"Options.Retry.MaxAttempts", options{Retry: &dispatcher.Retry{If: func(error) bool { return true }}}},
 		{"Options.Retry.Initial", options{Retry: &dispatcher.Retry{Initial: -1}}},

@@ -20,8 +20,13 @@ import (
 // is not retried, but see [Recover].
 type Retry struct {
 	// MaxAttempts is how often the handler may fail, the first run included: 1 does
-	// not retry. It must be given if anything else is.
+	// not retry. It must be given if anything else is, but for MaxHolds.
 	MaxAttempts int
+
+	// MaxHolds is how often the job runs again because its handler has returned a
+	// [RetryAfter]. The next one fails the job, with a [*HoldsError]; its keys are
+	// held all the same. Defaults to 0: there is no bound.
+	MaxHolds int
 
 	Initial    time.Duration // before the second run; defaults to 1s, or Max if that is shorter
 	Max        time.Duration // the longest, before jitter; defaults to 1m, or Initial if that is longer
@@ -51,6 +56,8 @@ func (r Retry) validate(field string) error {
 	switch {
 	case r.MaxAttempts < 0:
 		return wrong("MaxAttempts", r.MaxAttempts, "must not be negative")
+	case r.MaxHolds < 0:
+		return wrong("MaxHolds", r.MaxHolds, "must not be negative")
 	case r.Initial < 0:
 		return wrong("Initial", r.Initial, "must not be negative")
 	case r.Max < 0:

@@ -14,14 +14,17 @@ import (
 // in the text of the error, is logged with it, and [errors.Is] and [errors.As] find it.
 //
 // The job goes back to the front of its key, so that nothing of its priority
-// overtakes it there, and its key is held for d, for all who share the backend: no job
-// of a held key starts, and none that is under a limit with that key. A hold only
-// extends. Other keys go on; see [RetryAfterError.Holding] to hold other keys in
-// place of the job's. While it waits, the job holds no worker.
+// overtakes it there, and its key is held for d. No job of a held key starts, and none
+// that is under a limit with that key, in all dispatchers that share the backend: see
+// [backend.Watcher] and [backend.Request] for how they hear of it. A hold only extends.
+// Other keys go on; see [RetryAfterError.Holding] to hold other keys in place of the
+// job's. While it waits, the job holds no worker.
 //
-// It is not a failure: it does not count for Retry.MaxAttempts, and it is for the
-// handler to give up in the end, see [Job.Attempt]. A d of zero or less runs the job
-// again at once.
+// It is not a failure: it does not count for Retry.MaxAttempts. Retry.MaxHolds bounds
+// how often a job may be told so. A d of zero or less runs the job again at once.
+//
+// A key that neither a job nor a limit has may be held, for those to come. The
+// dispatcher logs that, once a minute, for it may be misspelled.
 //
 // A handler may wrap the error, or join others to it. If its error says more than
 // one thing, [Permanent] goes before RetryAfter, and that before [Snooze]; what the
@@ -123,7 +126,7 @@ func (e *PermanentError) Unwrap() error { return e.Err }
 type verdict struct {
 	fate  fate
 	delay time.Duration
-	after *RetryAfterError // if that is what it was
+	after *RetryAfterError // if that is what it was: the keys are held in any case
 	fails bool             // it is a failure
 
 	// The end of the handler's context has cut it off.
@@ -131,7 +134,7 @@ type verdict struct {
 }
 
 // judge reads the error of a job's handler. If the context of handlers has ended, cut is its cause.
-func judge(err error, retry *Retry, failures int, serial bool, cut error) verdict {
+func judge(err error, retry *Retry, failures, holds int, serial bool, cut error) verdict {
 	after, ok := errors.AsType[*RetryAfterError](err)
 	if !ok {
 		after = nil
@@ -140,6 +143,9 @@ func judge(err error, retry *Retry, failures int, serial bool, cut error) verdic
 		return verdict{fails: true}
 	}
 	if after != nil {
+		if retry.MaxHolds > 0 && holds >= retry.MaxHolds {
+			return verdict{after: after, fails: true}
+		}
 		return verdict{fate: fateFirst, delay: after.Delay, after: after}
 	}
 	if snooze, ok := errors.AsType[*SnoozeError](err); ok && snooze != nil {

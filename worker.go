@@ -85,7 +85,7 @@ func (d *Dispatcher[T]) try(e *entry[T], a *attempt[T]) {
 		if handlers := d.contexts.handlers; handlers.Err() != nil {
 			cut = context.Cause(handlers)
 		}
-		a.verdict = judge(a.err, d.retryOf(e), a.job.failures, d.cfg.Serial, cut)
+		a.verdict = judge(a.err, d.retryOf(e), a.job.failures, e.holds(), d.cfg.Serial, cut)
 	}
 	a.returned = true
 }
@@ -145,6 +145,15 @@ func (d *Dispatcher[T]) conclude(e *entry[T], a *attempt[T], h *hand[T]) {
 		d.again(e, a, h)
 		return
 	}
+	if after := a.verdict.after; after != nil && a.returned {
+		// The server means the key, whatever becomes of the job.
+		if until, own := d.tellOff(e, after, a.job.slot); own {
+			d.heed(e.sched.Key(), until, byOthers)
+		}
+		if outcome == Failed {
+			a.err = &HoldsError{MaxHolds: d.retryOf(e).MaxHolds, Err: a.err}
+		}
+	}
 	if a.verdict.cutOff && outcome == Failed {
 		outcome = Dropped
 		a.err = &endError{ErrStopped, context.Cause(d.contexts.handlers), a.job.attempt, a.err}
@@ -179,11 +188,14 @@ func (d *Dispatcher[T]) again(e *entry[T], a *attempt[T], h *hand[T]) {
 	d.counts.retried.Add(1)
 	d.rest(h)
 	delay := min(v.delay, backend.Unlimited)
-	done.fate = v.fate
+	done.fate, done.until = v.fate, d.now()+int64(delay)
 	if v.after != nil {
-		d.tellOff(e, v.after, a.job.slot, done)
-	} else {
-		done.until = d.now() + int64(delay)
+		x.holds++
+		if until, own := d.tellOff(e, v.after, a.job.slot); own {
+			done.until = until
+		} else {
+			done.fate = fateHeld // it waits by itself
+		}
 	}
 	if d.cfg.Events.Retried != nil {
 		ctx := e.context(d.contexts.events)
@@ -194,32 +206,31 @@ func (d *Dispatcher[T]) again(e *entry[T], a *attempt[T], h *hand[T]) {
 	}
 }
 
-// tellOff holds the keys that a handler was told to leave alone.
-func (d *Dispatcher[T]) tellOff(e *entry[T], after *RetryAfterError, slot int64, done *finished[T]) {
-	own := e.sched.Key()
-	keys := after.HeldKeys(own, e.sched.Limits())
+// tellOff holds the keys that a handler was told to leave alone. If the job's own key is
+// one of them, it is for the caller to tell the loop until when.
+func (d *Dispatcher[T]) tellOff(e *entry[T], after *RetryAfterError, slot int64) (until int64, own bool) {
+	keys := after.HeldKeys(e.sched.Key(), e.sched.Limits())
 	// Others that share the backend must hear of it even while this one stops.
 	ctx, cancel := lastWords(d.contexts.run)
 	defer cancel()
-	done.fate = fateHeld // unless the job waits for its key anyway
-	r := refusal{slot: slot, delay: min(after.Delay, backend.Unlimited)}
-	r.until = d.now() + int64(r.delay) // before the backend has heard of it
-	done.until = r.until
 	if d.cfg.Adapt != nil {
+		r := refusal{slot: slot, delay: min(after.Delay, backend.Unlimited)}
+		r.until = d.now() + int64(r.delay) // before the backend has heard of it
 		defer d.tellRefused(keys, r)
 	}
 	for _, key := range keys {
-		until, err := d.holdKey(ctx, key, after.Delay)
+		end, err := d.holdKey(ctx, key, after.Delay)
 		if err != nil {
 			d.logSoon(slog.LevelWarn, "dispatcher: the backend did not hold a key",
 				slog.String("key", key), slog.Any("error", err), slog.Any("cause", after.Err))
 		}
-		if key == own {
-			done.fate, done.until = fateFirst, until
-			continue
+		if key == e.sched.Key() {
+			until, own = end, true
+		} else {
+			d.heed(key, end, byHandler)
 		}
-		d.heed(key, until)
 	}
+	return until, own
 }
 
 // stopped is the error of a job that is dropped because Run's ctx has ended.
