@@ -46,7 +46,7 @@ func (s *Scheduler) pausedKey(key string) bool {
 // Has reports whether there is a job of a key, or one under a limit with it.
 func (s *Scheduler) Has(key string) bool {
 	n := s.lookUp(key)
-	return n.lanes != nil || n.limit != nil && n.limit.terms > 0
+	return n.lane != nil || n.limit != nil && n.limit.terms > 0
 }
 
 // SetParams changes the params of a limit for the jobs that wait, if there are any.
