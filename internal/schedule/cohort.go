@@ -116,14 +116,14 @@ func (s *Scheduler) join(l *lane, c *cohort, g *gate) {
 		s.rerank(c)
 	}
 	s.waits(c.at, 1)
-	l.stay.come(c, s.meter.shows)
+	l.stay().come(c, s.meter.shows)
 }
 
 // unsettle takes a lane out of its cohort.
 func (s *Scheduler) unsettle(l *lane) {
 	c := l.cohort
 	s.waits(c.at, -1)
-	l.stay.leave(c, s.meter.shows)
+	l.stay().leave(c, s.meter.shows)
 	l.cohort = nil
 	first := c.lanes.top() == l
 	c.lanes.remove(l)

@@ -79,7 +79,7 @@ func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expec
 			}
 			e := Expected{Job: j, Slot: j.Slot}
 			if ask {
-				if lim := j.lane.stay.binding(j.Slot); lim != nil {
+				if lim := j.lane.stay().binding(j.Slot); lim != nil {
 					e.Binding, e.Bound = lim.name.key, true
 				}
 				s.Granted(now, j, j.Slot)

@@ -78,7 +78,7 @@ func (s *Scheduler) Image(now int64, running []Run) *Image {
 			im.limits = append(im.limits, limitImage{n.key, lim.params, s.expected(lim), lim.closed})
 		}
 		for l := range n.lanes() {
-			if l.length > 0 || l.aside != nil {
+			if l.length > 0 || l.aside() != nil {
 				im.lanes = append(im.lanes, s.imageOf(l))
 			}
 		}
@@ -185,8 +185,8 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 	for _, r := range im.running {
 		l := s.find(r.Key, r.Priority)
 		l.running++
-		if l.siblings != nil {
-			l.siblings.busy = l
+		if f := l.siblings(); f != nil {
+			f.busy = l
 		}
 		s.idle--
 		running = append(running, &Job{lane: l, Slot: min(r.Slot, im.now)})

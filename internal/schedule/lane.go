@@ -54,25 +54,69 @@ func (j *Job) Limits() []backend.Limit {
 // three states: waiting in a cohort, asking the backend, or parked because a
 // job of the key runs and jobs of a key are serial.
 type lane struct {
-	name     *name
-	siblings *siblings // nil if it is the only lane of its key
+	name *name
+	rare *rare // nil for most
 
 	head, tail *Job
-	aside      *aside // the jobs that are not between head and tail; nil: none
-	lastSlot   int64  // the slot of the job that started last
-	length     int32  // jobs that are there: those whose dates have come
-	running    int32  // jobs of this lane that have started and not finished
+	lastSlot   int64 // the slot of the job that started last
+	length     int32 // jobs that are there: those whose dates have come
+	running    int32 // jobs of this lane that have started and not finished
 
 	// Of the head, while it waits or asks.
 	rank    rank
 	overdue int64 // from when on it may have a claim
 	cohort  *cohort
-	stay    *stay  // nil but in a forecast
 	uses    []use  // its limits
 	one     [1]use // the memory of uses, if they are no more
 	pos     int32  // in cohort.lanes
 	gone    uint16 // jobs between head and tail that have been removed
 	state   laneState
+}
+
+// rare is what few lanes have.
+type rare struct {
+	siblings *siblings // nil if it is the only lane of its key
+	aside    aside     // the jobs that are not between head and tail
+	stay     *stay     // nil but in a forecast
+}
+
+// more returns l.rare.
+func (l *lane) more() *rare {
+	if l.rare == nil {
+		l.rare = &rare{}
+	}
+	return l.rare
+}
+
+// tidy gives up l.rare if there is nothing in it.
+func (l *lane) tidy() {
+	if r := l.rare; r != nil && r.siblings == nil && r.aside.empty() && r.stay == nil {
+		l.rare = nil
+	}
+}
+
+// siblings is the lanes of the key, nil if there are no others.
+func (l *lane) siblings() *siblings {
+	if l.rare == nil {
+		return nil
+	}
+	return l.rare.siblings
+}
+
+// aside is the jobs that are set aside, nil if there are none.
+func (l *lane) aside() *aside {
+	if l.rare == nil || l.rare.aside.empty() {
+		return nil
+	}
+	return &l.rare.aside
+}
+
+// stay is nil but in a forecast.
+func (l *lane) stay() *stay {
+	if l.rare == nil {
+		return nil
+	}
+	return l.rare.stay
 }
 
 type laneState uint8

@@ -30,20 +30,7 @@ type stray dated
 func (d *stray) before(o *stray) bool { return d.job.before(o.job) }
 func (d *stray) place() *int32        { return &d.strayPos }
 
-// beside returns l.aside.
-func (l *lane) beside() *aside {
-	if l.aside == nil {
-		l.aside = &aside{}
-	}
-	return l.aside
-}
-
-// tidy gives up l.aside if it is empty.
-func (l *lane) tidy() {
-	if a := l.aside; a.asleep == nil && a.strays.len() == 0 {
-		l.aside = nil
-	}
-}
+func (a *aside) empty() bool { return a.asleep == nil && a.strays.len() == 0 }
 
 // append puts a job behind all others of the list.
 func (l *lane) append(j *Job) {
@@ -110,21 +97,22 @@ func (l *lane) unlink() {
 // stray sets a job aside that is there.
 func (l *lane) stray(d *dated) {
 	d.strays = true
-	l.beside().strays.push((*stray)(d))
+	l.more().aside.strays.push((*stray)(d))
 	l.length++
 }
 
 // unstray is the opposite of stray.
 func (l *lane) unstray(d *dated) {
 	d.strays = false
-	l.aside.strays.remove((*stray)(d))
+	l.rare.aside.strays.remove((*stray)(d))
 	l.length--
 	l.tidy()
 }
 
 // overtaken reports whether a job has come that belongs before the head.
 func (l *lane) overtaken() bool {
-	return l.aside != nil && l.aside.strays.len() > 0 && l.aside.strays.top().job.before(l.head)
+	a := l.aside()
+	return a != nil && a.strays.len() > 0 && a.strays.top().job.before(l.head)
 }
 
 // pop takes out the head.
@@ -133,7 +121,7 @@ func (l *lane) pop() *Job {
 	l.unlink()
 	l.length--
 	if l.head == nil && l.length > 0 || l.head != nil && l.overtaken() {
-		d := (*dated)(l.aside.strays.top())
+		d := (*dated)(l.rare.aside.strays.top())
 		l.unstray(d)
 		l.lead(d.job)
 		l.length++
@@ -144,15 +132,16 @@ func (l *lane) pop() *Job {
 // others iterates over the jobs that are set aside.
 func (l *lane) others() iter.Seq[*dated] {
 	return func(yield func(*dated) bool) {
-		if l.aside == nil {
+		a := l.aside()
+		if a == nil {
 			return
 		}
-		for d := range l.aside.strays.all() {
+		for d := range a.strays.all() {
 			if !yield((*dated)(d)) {
 				return
 			}
 		}
-		for d := l.aside.asleep; d != nil; d = d.next {
+		for d := a.asleep; d != nil; d = d.next {
 			if !yield(d) {
 				return
 			}
@@ -200,7 +189,7 @@ func (l *lane) sweep() {
 // sleep sets a job aside that is not there before its date.
 func (l *lane) sleep(d *dated) {
 	d.job.lane = l
-	a := l.beside()
+	a := &l.more().aside
 	if d.next = a.asleep; d.next != nil {
 		d.next.prev = d
 	}
@@ -212,7 +201,7 @@ func (l *lane) wake(d *dated) {
 	if d.prev != nil {
 		d.prev.next = d.next
 	} else {
-		l.aside.asleep = d.next
+		l.rare.aside.asleep = d.next
 	}
 	if d.next != nil {
 		d.next.prev = d.prev

@@ -162,7 +162,7 @@ func TestComingBackCostsTheSameAnywhere(t *testing.T) {
 	for s.dates.len() > 0 {
 		s.Next(1)
 	}
-	if got := compared(&l.aside.strays); got > 60*jobs {
+	if got := compared(&l.aside().strays); got > 60*jobs {
 		t.Errorf("%d comparisons for %d jobs, want some for each", got, jobs)
 	}
 	s.Resume()

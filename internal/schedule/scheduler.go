@@ -343,8 +343,8 @@ func (s *Scheduler) Abandon(f func(*Job)) {
 			for l.length > 0 {
 				s.abandon(l.pop(), f)
 			}
-			for l.aside != nil {
-				d := l.aside.asleep
+			for l.aside() != nil {
+				d := l.rare.aside.asleep
 				l.wake(d)
 				s.abandon(d.job, f)
 			}

@@ -28,13 +28,13 @@ func (s *Scheduler) find(key string, priority int) *lane {
 		return n.lane
 	case first.rank.priority == priority:
 		return first
-	case first.siblings == nil:
-		first.siblings = &siblings{few: []*lane{first}, busy: first}
+	case first.siblings() == nil:
+		first.more().siblings = &siblings{few: []*lane{first}, busy: first}
 	}
-	l := first.siblings.find(priority)
+	l := first.rare.siblings.find(priority)
 	if l == nil {
 		l = &lane{name: n, rank: rank{priority: priority}}
-		first.siblings.add(l)
+		first.rare.siblings.add(l)
 	}
 	return l
 }
@@ -50,7 +50,7 @@ func (f *siblings) find(priority int) *lane {
 }
 
 func (f *siblings) add(l *lane) {
-	l.siblings = f
+	l.more().siblings = f
 	if f.few == nil {
 		f.many.Set(l.rank.priority, l)
 		return
@@ -66,12 +66,12 @@ func (f *siblings) add(l *lane) {
 
 // drop forgets a lane that has no jobs, neither waiting nor running.
 func (s *Scheduler) drop(l *lane) {
-	if l.length > 0 || l.running > 0 || l.aside != nil {
+	if l.length > 0 || l.running > 0 || l.aside() != nil {
 		return
 	}
 	n := l.name
-	if l.siblings != nil {
-		n.lane = l.siblings.remove(l, n.lane)
+	if f := l.siblings(); f != nil {
+		n.lane = f.remove(l, n.lane)
 	} else {
 		n.lane = nil
 	}
@@ -81,7 +81,7 @@ func (s *Scheduler) drop(l *lane) {
 // remove takes out a lane, and returns one to find the others by: as before, if that
 // is not the one.
 func (f *siblings) remove(l, by *lane) *lane {
-	l.siblings = nil
+	l.rare.siblings = nil
 	if f.busy == l {
 		f.busy = nil
 	}
@@ -93,7 +93,8 @@ func (f *siblings) remove(l, by *lane) *lane {
 		}
 	}
 	if len(f.few)+f.many.Len() == 1 {
-		by.siblings = nil
+		by.rare.siblings = nil
+		by.tidy()
 	}
 	return by
 }
@@ -120,10 +121,10 @@ func (n *name) lanes() iter.Seq[*lane] {
 	return func(yield func(*lane) bool) {
 		switch l := n.lane; {
 		case l == nil:
-		case l.siblings == nil:
+		case l.siblings() == nil:
 			yield(l)
 		default:
-			l.siblings.all()(yield)
+			l.rare.siblings.all()(yield)
 		}
 	}
 }
@@ -133,7 +134,7 @@ func (s *Scheduler) busy(l *lane) bool {
 	if !s.cfg.Serial {
 		return false
 	}
-	if l.siblings != nil && l.siblings.busy != nil && l.siblings.busy.isBusy() {
+	if f := l.siblings(); f != nil && f.busy != nil && f.busy.isBusy() {
 		return true
 	}
 	return l.isBusy()
@@ -143,10 +144,10 @@ func (l *lane) isBusy() bool { return l.running > 0 || l.state == asking }
 
 // occupy parks the other lanes of a key, one of whose jobs is to run.
 func (s *Scheduler) occupy(l *lane) {
-	if !s.cfg.Serial || l.siblings == nil {
+	if !s.cfg.Serial || l.siblings() == nil {
 		return
 	}
-	l.siblings.busy = l
+	l.rare.siblings.busy = l
 	for o := range l.name.lanes() {
 		if o.state == waiting {
 			s.park(o)

@@ -23,7 +23,7 @@ func (s *Scheduler) watchStays() {
 		for l := range n.lanes() {
 			if l.state == waiting {
 				s.beginStay(l, s.meter.since)
-				l.stay.come(l.cohort, s.meter.shows)
+				l.stay().come(l.cohort, s.meter.shows)
 			}
 		}
 	}
@@ -34,10 +34,11 @@ func (s *Scheduler) beginStay(l *lane, now int64) {
 	if !s.stays {
 		return
 	}
-	if l.stay == nil {
-		l.stay = &stay{}
+	r := l.more()
+	if r.stay == nil {
+		r.stay = &stay{}
 	}
-	l.stay.since, l.stay.limits = now, l.stay.limits[:0]
+	r.stay.since, r.stay.limits = now, r.stay.limits[:0]
 }
 
 // come is called when the head has come to a cohort.
