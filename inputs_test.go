@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -227,5 +228,52 @@ func TestTrap33Checker(t *testing.T) {
 	}
 	if got := d.Stats(); got.Submitted != 0 || got.Waiting != 0 {
 		t.Errorf("Stats() = %+v, want nothing submitted", got)
+	}
+}
+
+// Whatever a delay is, nothing overflows: a job comes again when it is over, at once if it is
+// none, and others do not wait for it.
+func TestDelaysOfAnySize(t *testing.T) {
+	for name, wait := range map[string]func(*stage, time.Duration) error{
+		"RetryAfter": func(_ *stage, d time.Duration) error { return dispatcher.RetryAfter(d, nil) },
+		"Holding":    func(_ *stage, d time.Duration) error { return dispatcher.RetryAfter(d, nil).Holding("x", "y") },
+		"Snooze":     func(_ *stage, d time.Duration) error { return dispatcher.Snooze(d) },
+		"Hold": func(s *stage, d time.Duration) error {
+			if err := s.Hold(s.t.Context(), "key", d); err != nil {
+				s.t.Errorf("Hold(%v) = %v, want nil", d, err)
+			}
+			return dispatcher.Snooze(0)
+		},
+	} {
+		for _, d := range []time.Duration{math.MinInt64, -1, 0, 1, math.MaxInt64 - 1, math.MaxInt64} {
+			synctest.Test(t, func(t *testing.T) {
+				var s *stage
+				s = open(t, inMemory(), config{Workers: math.MaxInt, Capacity: math.MaxInt}, func(_ context.Context, j job) error {
+					if j.Payload == "waits" && j.Attempt() == 1 {
+						return wait(s, d)
+					}
+					return nil
+				})
+				s.submit("key", "waits", limit("key", every(time.Nanosecond)))
+				s.submit("other", "does not", limit("other", every(time.Nanosecond)))
+				time.Sleep(time.Hour)
+				want := uint64(2)
+				if d > time.Hour {
+					want = 1
+				}
+				if got := s.Stats(); got.Succeeded != want {
+					t.Errorf("%s(%v): %d have succeeded after an hour, want %d", name, d, got.Succeeded, want)
+				}
+				if f, err := s.Forecast(t.Context(), d); err != nil || f.Last < 0 {
+					t.Errorf("Forecast(%v) = %+v, %v, want a time from now on", d, f, err)
+				}
+				time.Sleep(101 * 365 * 24 * time.Hour)
+				s.drain()
+				s.wantStarts("does not", 0)
+				if got := s.Stats(); got.Succeeded != 2 {
+					t.Errorf("%s(%v): %d have succeeded after 101 years, want 2", name, d, got.Succeeded)
+				}
+			})
+		}
 	}
 }
