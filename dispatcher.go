@@ -63,6 +63,7 @@ type Dispatcher[T any] struct {
 	counts   counts
 	desk     desk[T]
 	lateness lateness
+	mixed    mixed
 	reports  reporter
 	away     atomic.Pointer[Away] // nil while the backend answers
 }

@@ -40,7 +40,12 @@ func (d *Dispatcher[T]) watch(ctx context.Context) (stop func()) {
 	}
 	current := make(chan struct{}, 1)
 	stop = w.Watch(func(c backend.Change) {
-		if c.Kind != backend.ChangeCurrent {
+		switch c.Kind {
+		case backend.ChangeCurrent:
+		case backend.ChangeParams:
+			d.tellMixed(c)
+			return
+		default:
 			d.hear(c)
 			return
 		}

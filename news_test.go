@@ -207,3 +207,39 @@ func TestNewsOvertakesTheAnswerForAWait(t *testing.T) {
 		})
 	}
 }
+
+// Two dispatchers that use one key under different params are told so, once a minute, with
+// both intervals. A change that is made once is not logged.
+func TestMixedParamsAreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, fast, slow := inMemory(), &lines{}, &lines{}
+		first := open(t, b, config{Logger: fast.logger()}, nil)
+		for i := range 3000 {
+			first.submit("key", named("fast", i), limit("key", perSecond(30)))
+		}
+		time.Sleep(time.Second)
+		if err := first.SetParams("key", perSecond(25)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := first.SetParams("key", perSecond(20)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		fast.want(t, "different params", 0)
+		second := open(t, b, config{Logger: slow.logger()}, nil)
+		for i := range 10 {
+			second.submit("key", named("slow", i), limit("key", perSecond(1)))
+		}
+		time.Sleep(50 * time.Second)
+		slow.want(t, "different params", 1)
+		slow.want(t, "key=key", 1)
+		fast.want(t, "different params", 1)
+		fast.want(t, "50ms", 1)
+		fast.want(t, "1s", 1)
+		first.stop(errEnough)
+		<-first.ended
+		second.stop(errEnough)
+		<-second.ended
+	})
+}

@@ -35,14 +35,19 @@ const (
 	ChangeHold    ChangeKind = iota + 1 // Key is held until Until
 	ChangeRelease                       // the limit Key has got slots back, and may open earlier
 	ChangeClear                         // all keys were forgotten
+	ChangeParams                        // Key was used under other params than before
 	ChangeCurrent                       // nothing: all that has gone before was told, as far as it is known
 )
 
 // Change is a piece of news of a [Watcher].
 type Change struct {
 	Kind  ChangeKind
-	Key   string    // of a ChangeHold or a ChangeRelease
+	Key   string    // of all but a ChangeClear and a ChangeCurrent
 	Until time.Time // of a ChangeHold: local time with a monotonic reading, not before the end of the hold
+
+	// Of a ChangeParams: the interval under which the limit was charged before, and that of
+	// a request that came now. It is told where the request was made.
+	Was, Is time.Duration
 }
 
 // Watchers is a helper for a [Watcher]: the functions that Watch was called with. The

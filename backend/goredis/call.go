@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/freqlimit/dispatcher/backend"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -49,6 +50,13 @@ func (b *Backend) exec(command, script string, parts []*part) {
 		_, _ = pipeline.Exec(ctx)
 	}
 	b.take(parts, commands, sent, b.now())
+	for _, p := range parts {
+		if p.err == nil {
+			eachMixed(p.reply, p.count, func(key int, was, is time.Duration) {
+				b.news.watchers.Tell(backend.Change{Kind: backend.ChangeParams, Key: p.keys[key-1][len(b.prefix):], Was: was, Is: is})
+			})
+		}
+	}
 }
 
 // take takes in the answers.

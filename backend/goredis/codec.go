@@ -29,6 +29,7 @@ const (
 const (
 	headerSize   = 8                 // now
 	decisionSize = 1 + 4 + 1 + 8 + 8 // answer, binding, held, slot, turn
+	mixedSize    = 4 + 8 + 8         // key, intervals before and now
 
 	requestSize = 4 + 1 + 8 + 8 + 4 + 8 + 8 + 8 // of a request with one limit
 )
@@ -112,9 +113,20 @@ func encodeRelease(stamp int64, limits []backend.Limit) []byte {
 	return b
 }
 
-// wellFormed reports whether a reply has that many decisions.
+// wellFormed reports whether a reply has that many decisions, and nothing else but limits
+// that had other params.
 func wellFormed(reply string, requests int) bool {
-	return len(reply) == headerSize+decisionSize*requests
+	more := len(reply) - headerSize - decisionSize*requests
+	return more >= 0 && more%mixedSize == 0
+}
+
+// eachMixed calls f with each limit of a reply that had other params before: the index of
+// its key, from 1 on, and its intervals before and now.
+func eachMixed(reply string, requests int, f func(key int, was, is time.Duration)) {
+	micros := func(s string) time.Duration { return time.Duration(number(s)) * time.Microsecond }
+	for s := reply[headerSize+decisionSize*requests:]; s != ""; s = s[mixedSize:] {
+		f(int(binary.LittleEndian.Uint32([]byte(s[:4]))), micros(s[4:]), micros(s[12:]))
+	}
 }
 
 // decision unpacks the decision with that index, from 0 on. local makes an

@@ -329,3 +329,21 @@ func TestSetOfHoldsIsBounded(t *testing.T) {
 	}
 	s.client.Unlink(t.Context(), s.key)
 }
+
+// Who uses a limit under other params than it was used before is told so, with both intervals.
+func TestNewsOfOtherParams(t *testing.T) {
+	mine := newBackend(t, redistest.Client(t), Config{})
+	theirs := newBackend(t, redistest.Client(t), Config{Prefix: mine.prefix})
+	news := listening(t, mine)
+	k := limit("k", every(time.Second, 5))
+	takes(t, mine, limit("other", every(time.Hour, 1)), k)
+	takes(t, mine, k)
+	takes(t, theirs, limit("k", every(time.Minute, 5)))
+	takes(t, mine, k)
+	if c := receive(t, "news", news); c.Kind != backend.ChangeParams || c.Key != "k" || c.Was != time.Minute || c.Is != time.Second {
+		t.Errorf("the change is %+v, want that of key k from 1m to 1s", c)
+	}
+	if n := len(news); n > 0 {
+		t.Errorf("%d more changes are told, want none", n)
+	}
+}

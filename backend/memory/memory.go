@@ -168,6 +168,7 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 	}
 	horizon := min(max(req.Horizon, 0), backend.Unlimited)
 	slot, binding, held := now, -1, false
+	mixed, was := -1, int64(0) // a limit that had other params, and its interval then
 	if !req.NotBefore.IsZero() {
 		slot = max(now, int64(req.NotBefore.Sub(b.epoch)))
 	}
@@ -181,7 +182,11 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 		if horizon < backend.Unlimited {
 			// Kept even if the request is refused: rebased anew at a later now,
 			// the slot that a refusal names would move away from it.
+			before := e.Interval
 			e.State = e.Rebase(now, l.Params)
+			if before != e.Interval {
+				mixed, was = i, before
+			}
 		}
 		if open := max(e.closed, e.Slot(now, l.Params, l.Units())); open > slot {
 			slot, binding, held = open, i, open == e.closed
@@ -207,6 +212,10 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 		}
 	}
 	b.unlock(set)
+	if mixed >= 0 {
+		l := &req.Limits[mixed]
+		b.watchers.Tell(backend.Change{Kind: backend.ChangeParams, Key: l.Key, Was: time.Duration(was), Is: l.Params.Interval()})
+	}
 	// A literal would be made elsewhere and copied here.
 	*d = backend.Decision{}
 	d.Granted = granted

@@ -3,12 +3,15 @@
 -- KEYS     the keys of all limits, each once
 -- ARGV[1]  the requests: see appendRequest and appendLimit in codec.go
 -- ARGV[2]  milliseconds for which a limit is kept beyond its debt
--- Returns now and the decisions: see decision in codec.go.
+-- Returns now, the decisions, and which limits had other params before: see decision and
+-- eachMixed in codec.go.
 local REQUEST, LIMIT, DECISION = '<I4Bdd', '<I4ddd', '<BI4Bdd'
 local UNLIMITED, HELD_BY, IN_TURN = 1, 2, 4
 local REFUSED, GRANTED, FOREIGN = 0, 1, 2
 local MAX_SPAN = 100 * 365 * 86400 * 1000000
 local MAX_QUEUE = 10 * 1000000 -- turns are given this far ahead at most
+
+local mixed = {} -- the keys that had other params, with their intervals
 
 -- rebase is gcra.State.Rebase: debt is counted in events and measured in the
 -- new interval t, at most 100 years.
@@ -17,6 +20,7 @@ local function rebase(k, t)
   if old == 0 or old == t then
     return
   end
+  mixed[#mixed + 1] = pack('<I4dd', k, old, t)
   local base = max(now, last[k])
   local debt = tat[k] - base
   if debt > 0 then
@@ -140,4 +144,7 @@ while at <= size do
 end
 
 save(tonumber(ARGV[2]))
+if mixed[1] then
+  out[#out + 1] = table.concat(mixed)
+end
 return table.concat(out)
