@@ -46,12 +46,18 @@ type question[T any] struct {
 // called. The error is that of ctx, or ErrClosed when Run stops: it may wait for the
 // handler that asks.
 func ask[T, R any](ctx context.Context, d *Dispatcher[T], find func(l *loop[T], now int64) R) (R, error) {
+	return askFor(ctx, d, func(l *loop[T], now int64, reply chan<- R) { reply <- find(l, now) })
+}
+
+// askFor is ask for what takes the loop several steps: begin sees to it that somebody replies,
+// once.
+func askFor[T, R any](ctx context.Context, d *Dispatcher[T], begin func(l *loop[T], now int64, reply chan<- R)) (R, error) {
 	reply := make(chan R, 1)
 	d.mu.Lock()
 	if !d.over {
 		d.stopExpress()
 		d.inbox.questions = append(d.inbox.questions, question[T]{
-			d.submitted, func(l *loop[T], now int64) { reply <- find(l, now) },
+			d.submitted, func(l *loop[T], now int64) { begin(l, now, reply) },
 		})
 	}
 	d.mu.Unlock()

@@ -46,7 +46,8 @@ func (d *Dispatcher[T]) SetWorkers(n int) error {
 
 // Drop ends the waiting of all jobs of a key, and returns them in the order of their
 // submission. Each has ended then as [Dropped] with [ErrDropped]. Jobs that run, or
-// whose slots are being taken, go on.
+// whose slots are being taken, go on. None of the others starts any more, and a million
+// of them, which take about a second, make no job of another key late.
 //
 // It waits for the goroutine that schedules and, before Run, for that. The error is
 // that of ctx, in which case the jobs are dropped all the same, or ErrClosed once Run
@@ -55,21 +56,57 @@ func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]],
 	if err := d.check(ctx); err != nil {
 		return slices.Values([]Job[T]{}), err
 	}
-	jobs, err := ask(ctx, d, func(l *loop[T], now int64) []Job[T] {
-		var jobs []Job[T]
-		l.sched.RemoveKey(now, key, func(j *schedule.Job) {
-			e := entryOf[T](j)
-			job := l.lastOf(e)
-			jobs = append(jobs, job)
-			l.drop(e, job, Dropped, ErrDropped)
-		})
-		slices.SortStableFunc(jobs, func(a, b Job[T]) int { return cmp.Compare(a.submitted, b.submitted) })
-		return jobs
+	blocks, err := askFor(ctx, d, func(l *loop[T], now int64, reply chan<- [][]dropped[T]) {
+		l.drops = append(l.drops, dropping[T]{cut: l.sched.Cut(now, key), reply: reply})
 	})
 	if err != nil {
 		return slices.Values([]Job[T]{}), fmt.Errorf("dispatcher: drop: %w", err)
 	}
-	return slices.Values(jobs), nil
+	all := slices.Concat(blocks...)
+	slices.SortFunc(all, func(a, b dropped[T]) int { return cmp.Compare(a.number, b.number) })
+	return func(yield func(Job[T]) bool) {
+		for i := range all {
+			if !yield(all[i].job) {
+				return
+			}
+		}
+	}, nil
+}
+
+// dropping is a Drop that is not over.
+type dropping[T any] struct {
+	cut   *schedule.Cut
+	jobs  [][]dropped[T]
+	reply chan<- [][]dropped[T]
+}
+
+// dropped is a job that has been dropped.
+type dropped[T any] struct {
+	number uint64 // of its submission
+	job    Job[T]
+}
+
+// dropsAtOnce is how many jobs are dropped at a time, so that a million make no start late.
+const dropsAtOnce = 128
+
+// dropSome goes on with what Drop has begun.
+func (l *loop[T]) dropSome() {
+	if len(l.drops) == 0 {
+		return
+	}
+	first := &l.drops[0]
+	jobs := make([]dropped[T], 0, dropsAtOnce)
+	more := first.cut.Remove(dropsAtOnce, func(j *schedule.Job) {
+		e := entryOf[T](j)
+		job := l.lastOf(e)
+		jobs = append(jobs, dropped[T]{j.Number(), job})
+		l.drop(e, job, Dropped, ErrDropped)
+	})
+	first.jobs = append(first.jobs, jobs)
+	if !more {
+		first.reply <- first.jobs
+		l.drops = slices.Delete(l.drops, 0, 1)
+	}
 }
 
 // WaitIdle waits until no job waits or runs and Events.Done has returned for each that

@@ -27,6 +27,7 @@ type loop[T any] struct {
 	obeyed    int                         // commands that have been
 	questions []question[T]               // that wait for jobs submitted before them
 	taken     uint64                      // jobs that have been taken in
+	drops     []dropping[T]               // that have begun
 	settings  table.Map[string, *setting] // of limits
 	paces     paces
 	ruling    bool // more jobs cost more than a lowered Burst
@@ -105,7 +106,7 @@ func (l *loop[T]) run() error {
 // hasMore reports whether there is more to do before it waits: news that has not been
 // taken in, or jobs that cost too much.
 func (l *loop[T]) hasMore() bool {
-	return len(l.commands) > 0 || len(l.fresh) > 0 || !l.left.empty() || !l.cleared || l.ruling
+	return len(l.commands) > 0 || len(l.fresh) > 0 || !l.left.empty() || !l.cleared || l.ruling || len(l.drops) > 0
 }
 
 // takeIn tells the scheduler the news, some of it if there is much, and returns whether no
@@ -145,6 +146,7 @@ func (l *loop[T]) takeIn() (closed bool) {
 	l.tellParams(now)
 	l.ruleOut(now)
 	l.answerAll(now)
+	l.dropSome()
 	l.empty = in.reset()
 	return closed
 }

@@ -1,9 +1,6 @@
 package schedule
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
 )
@@ -120,34 +117,6 @@ func (s *Scheduler) SetWorkers(now int64, n int) {
 	s.tick(now)
 	s.idle += n - s.cfg.Workers
 	s.cfg.Workers = n
-}
-
-// RemoveKey ends the waiting of all jobs of a key but one that asks, and calls f for
-// each, in the order of their submission where they have one priority.
-func (s *Scheduler) RemoveKey(now int64, key string, f func(*Job)) {
-	var jobs []*Job
-	for l := range s.lookUp(key).lanes() {
-		j := l.head
-		if j != nil && l.state == asking {
-			j = j.next
-		}
-		for ; j != nil; j = j.next {
-			if !j.gone() {
-				jobs = append(jobs, j)
-			}
-		}
-		for d := range l.others() {
-			jobs = append(jobs, d.job)
-		}
-	}
-	slices.SortFunc(jobs, func(a, b *Job) int { return cmp.Compare(a.seq, b.seq) })
-	// From behind, so that no job becomes the head only to be removed.
-	for _, j := range slices.Backward(jobs) {
-		s.Remove(now, j)
-	}
-	for _, j := range jobs {
-		f(j)
-	}
 }
 
 // Withdrawn is Finished for a job that was granted slot and will not start after

@@ -206,6 +206,9 @@ func (s *Scheduler) ruling() *limit {
 // each that is gone, and reports whether there are more. It is to be called after all
 // that may change params or bring a job back, until it returns false.
 func (s *Scheduler) RuleOut(now int64, n int, f func(*Job)) (more bool) {
+	if len(s.cuts) > 0 {
+		return len(s.lowered) > 0 // the jobs may be among those that are cut off
+	}
 	var at *Job // the next one to look at is behind it; nil: wherever there is one
 	inVain := 0
 	for lim := s.ruling(); lim != nil; lim = s.ruling() {

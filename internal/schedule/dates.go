@@ -115,6 +115,7 @@ func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 	l.running--
 	s.idle++
 	s.jobs++
+	s.renumber(j)
 	d := s.date(j)
 	d.NotBefore = at
 	s.press(d)
@@ -203,6 +204,14 @@ func (s *Scheduler) arriveAll(now int64) bool {
 func (s *Scheduler) come(now int64, d *dated) {
 	l, was := d.job.lane, d.state
 	s.undate(d)
+	if p := l.cutOf(d.job); p != nil {
+		if was == asleep {
+			p.jobs.wake(d)
+			p.jobs.append(d.job)
+			d.job.lane = l
+		}
+		return
+	}
 	if s.tau > s.decided {
 		d.was, d.by, d.overdue = was, l.rank.by, l.overdue
 		s.ahead = append(s.ahead, d)
@@ -341,7 +350,12 @@ func (s *Scheduler) Remove(now int64, j *Job) { s.remove(now, j, nil) }
 func (s *Scheduler) remove(now int64, j, before *Job) {
 	s.tick(now)
 	l := j.lane
-	s.jobs--
+	p := l.cutOf(j)
+	if p != nil {
+		l = &p.jobs
+	} else {
+		s.jobs--
+	}
 	s.unawait(j)
 	var d *dated
 	if j.hasDates() {
@@ -351,23 +365,31 @@ func (s *Scheduler) remove(now int64, j, before *Job) {
 		if sleeps {
 			s.over(j)
 			l.wake(d)
-			s.drop(l)
+			if p == nil {
+				s.drop(l)
+			}
 			return
 		}
 	}
 	s.over(j)
-	if l.head == j {
+	switch {
+	case l.head == j:
+		if p != nil {
+			l.pop()
+			return
+		}
 		s.park(l)
 		l.pop()
 		s.next(now, l)
 		return
-	}
-	if d != nil && d.strays {
+	case d != nil && d.strays:
 		l.unstray(d)
-	} else {
+	default:
 		l.lose(j, before)
 	}
-	s.shortened(l)
+	if p == nil {
+		s.shortened(l)
+	}
 }
 
 // shortened is called when a lane has lost a job that is not its head.

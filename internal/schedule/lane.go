@@ -78,6 +78,7 @@ type rare struct {
 	siblings *siblings // nil if it is the only lane of its key
 	aside    aside     // the jobs that are not between head and tail
 	stay     *stay     // nil but in a forecast
+	cut      *piece    // the latest jobs that have been cut off and not removed; nil: none
 }
 
 // more returns l.rare.
@@ -90,7 +91,7 @@ func (l *lane) more() *rare {
 
 // tidy gives up l.rare if there is nothing in it.
 func (l *lane) tidy() {
-	if r := l.rare; r != nil && r.siblings == nil && r.aside.empty() && r.stay == nil {
+	if r := l.rare; r != nil && r.siblings == nil && r.aside.empty() && r.stay == nil && r.cut == nil {
 		l.rare = nil
 	}
 }

@@ -20,8 +20,9 @@ func (j *Job) before(o *Job) bool {
 
 // aside is the jobs of a lane that are not in its list.
 type aside struct {
-	strays queue[*stray] // those that are there, by their order
-	asleep *dated        // those that are not there before their dates, in any order
+	strays   queue[*stray] // those that are there, by their order
+	asleep   *dated        // those that are not there before their dates, in any order
+	sleepers int           // how many these are
 }
 
 // stray is a job in aside.strays.
@@ -120,13 +121,18 @@ func (l *lane) pop() *Job {
 	j := l.head
 	l.unlink()
 	l.length--
+	l.surface()
+	return j
+}
+
+// surface makes the first stray the head, if it belongs there.
+func (l *lane) surface() {
 	if l.head == nil && l.length > 0 || l.head != nil && l.overtaken() {
 		d := (*dated)(l.rare.aside.strays.top())
 		l.unstray(d)
 		l.lead(d.job)
 		l.length++
 	}
-	return j
 }
 
 // others iterates over the jobs that are set aside.
@@ -194,6 +200,7 @@ func (l *lane) sleep(d *dated) {
 		d.next.prev = d
 	}
 	a.asleep = d
+	a.sleepers++
 }
 
 // wake is the opposite of sleep.
@@ -207,5 +214,6 @@ func (l *lane) wake(d *dated) {
 		d.next.prev = d.prev
 	}
 	d.prev, d.next = nil, nil
+	l.rare.aside.sleepers--
 	l.tidy()
 }

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/freqlimit/dispatcher/backend"
@@ -43,6 +44,7 @@ type Scheduler struct {
 	stays     bool // stays are noted: it is a forecast
 	dated     map[*Job]*dated
 	dates     queue[*byDate]     // jobs that wait for their dates
+	cuts      []*Cut             // of which there are jobs left
 	tried     queue[*byDate]     // the same, but looking ahead has not let them be taken
 	ahead     []*dated           // jobs that have come, at an instant after decided
 	came      int                // how many jobs have come since Next was called
@@ -263,6 +265,7 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 	s.idle++
 	if again {
 		s.jobs++
+		s.renumber(j)
 		s.rejoin(l, j)
 		s.await(j)
 		if j.hasDates() {
@@ -334,6 +337,9 @@ func (s *Scheduler) Hold(now int64, key string, until int64) {
 // Abandon ends the waiting of all jobs. It calls f for each that waits or asks,
 // in no particular order, and leaves the running ones.
 func (s *Scheduler) Abandon(f func(*Job)) {
+	for len(s.cuts) > 0 {
+		s.cuts[0].Remove(math.MaxInt, f)
+	}
 	for _, n := range s.names.All() {
 		for l := range n.lanes() {
 			if l.state == asking {

@@ -22,7 +22,7 @@ func (s *Scheduler) Survey(now int64, visit func(key string, waiting, running in
 		}
 	}
 	for j, d := range s.dated {
-		if d.state == asleep {
+		if d.state == asleep && j.lane.cutOf(j) == nil {
 			visit(j.Key(), 1, 0, s.standingApart(now, d))
 		}
 	}

@@ -1,0 +1,145 @@
+package schedule
+
+import "slices"
+
+// Cut is jobs of a key that wait no longer, as soon as they are cut off, but of which
+// the scheduler has not let go: that takes time for each of them, and there may be very
+// many.
+type Cut struct {
+	scheduler *Scheduler
+	pieces    []*piece
+}
+
+// piece is the jobs that have been cut off from one lane. They still know that lane.
+type piece struct {
+	jobs    lane // where they are; it has no name that the scheduler knows
+	from    *lane
+	seq     uint64 // theirs are not above it, those of all others of the lane are
+	earlier *piece // of the same lane
+}
+
+// Cut ends the waiting of all jobs of a key but one that asks.
+func (s *Scheduler) Cut(now int64, key string) *Cut {
+	s.tick(now)
+	c := &Cut{scheduler: s}
+	for l := range s.lookUp(key).lanes() {
+		if p := s.cutOff(l); p != nil {
+			c.pieces = append(c.pieces, p)
+		}
+		s.drop(l)
+	}
+	if len(c.pieces) > 0 {
+		s.cuts = append(s.cuts, c)
+	}
+	return c
+}
+
+// cutOff cuts off all jobs of a lane, nil if none waits.
+func (s *Scheduler) cutOff(l *lane) *piece {
+	var asks *Job
+	if l.state == asking {
+		asks = l.head
+		l.unlink()
+		l.length--
+	} else {
+		s.park(l)
+	}
+	if l.length == 0 && l.aside() == nil {
+		if asks != nil {
+			l.append(asks)
+		}
+		return nil
+	}
+	p := &piece{from: l, seq: s.seq}
+	to := &p.jobs
+	to.name, to.rank.priority = l.name, l.rank.priority
+	to.head, to.tail, to.gone, to.length = l.head, l.tail, l.gone, l.length
+	l.head, l.tail, l.gone, l.length = nil, nil, 0, 0
+	s.jobs -= int(to.length)
+	if a := l.aside(); a != nil {
+		s.jobs -= a.sleepers
+		to.more().aside = *a
+		*a = aside{}
+	}
+	to.surface()
+	p.earlier = l.more().cut
+	l.rare.cut = p
+	if asks != nil {
+		l.append(asks)
+		s.renumber(asks)
+	}
+	return p
+}
+
+// renumber tells a job that comes back from those that have been cut off since.
+func (s *Scheduler) renumber(j *Job) {
+	if j.lane.cutOf(j) != nil {
+		s.seq += seqStep
+		j.seq = s.seq | j.seq&(seqStep-1)
+	}
+}
+
+// cutOf returns the piece that a job of the lane belongs to, nil if it has not been cut
+// off.
+func (l *lane) cutOf(j *Job) *piece {
+	if l.rare == nil || l.rare.cut == nil {
+		return nil
+	}
+	var of *piece
+	for p := l.rare.cut; p != nil && j.seq < p.seq+seqStep; p = p.earlier {
+		of = p
+	}
+	return of
+}
+
+// Remove lets go of n jobs at most, calls f for each, in no particular order, and
+// reports whether there are more.
+func (c *Cut) Remove(n int, f func(*Job)) (more bool) {
+	s := c.scheduler
+	for ; n > 0 && len(c.pieces) > 0; n-- {
+		p := c.pieces[0]
+		l := &p.jobs
+		if l.length > 0 {
+			j := l.head
+			s.finish(j)
+			l.pop()
+			f(j)
+		} else if l.aside() != nil {
+			d := l.rare.aside.asleep
+			s.finish(d.job)
+			l.wake(d)
+			f(d.job)
+		}
+		if l.length == 0 && l.aside() == nil {
+			p.from.forget(p)
+			c.pieces[0] = nil
+			c.pieces = c.pieces[1:]
+		}
+	}
+	if len(c.pieces) == 0 {
+		s.cuts = slices.DeleteFunc(s.cuts, func(o *Cut) bool { return o == c })
+	}
+	return len(c.pieces) > 0
+}
+
+// finish lets go of a job that has been cut off.
+func (s *Scheduler) finish(j *Job) {
+	s.unawait(j)
+	if j.hasDates() {
+		s.leave(j)
+	}
+	s.over(j)
+}
+
+// forget ends what there was of a piece.
+func (l *lane) forget(p *piece) {
+	at := &l.rare.cut
+	for *at != p {
+		at = &(*at).earlier
+	}
+	*at = p.earlier
+	l.tidy()
+}
+
+// Number is that of the job's submission: a later one has a higher number.
+func (j *Job) Number() uint64 { return j.seq / seqStep }
