@@ -24,10 +24,11 @@ type loop[T any] struct {
 	asker asker[T]
 
 	commands  []func(l *loop[T], now int64)
-	obeyed    int                         // commands that have been
-	questions []question[T]               // that wait for jobs submitted before them
-	taken     uint64                      // jobs that have been taken in
-	drops     []dropping[T]               // that have begun
+	obeyed    int           // commands that have been
+	questions []question[T] // that wait for jobs submitted before them
+	taken     uint64        // jobs that have been taken in
+	drops     []dropping[T] // that have begun
+	looks     looks
 	settings  table.Map[string, *setting] // of limits
 	paces     paces
 	ruling    bool // more jobs cost more than a lowered Burst
@@ -81,6 +82,7 @@ func (l *loop[T]) run() error {
 		closed := l.takeIn()
 		l.decide()
 		l.handOver()
+		l.look()
 		if l.hasMore() {
 			continue
 		}
@@ -106,7 +108,7 @@ func (l *loop[T]) run() error {
 // hasMore reports whether there is more to do before it waits: news that has not been
 // taken in, or jobs that cost too much.
 func (l *loop[T]) hasMore() bool {
-	return len(l.commands) > 0 || len(l.fresh) > 0 || !l.left.empty() || !l.cleared || l.ruling || len(l.drops) > 0
+	return len(l.commands) > 0 || len(l.fresh) > 0 || !l.left.empty() || !l.cleared || l.ruling || len(l.drops) > 0 || l.isLooking()
 }
 
 // takeIn tells the scheduler the news, some of it if there is much, and returns whether no

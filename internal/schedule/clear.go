@@ -43,6 +43,7 @@ func (s *Scheduler) cleared(now int64, lim *limit) {
 	lim.clears = s.clears
 	s.tick(now)
 	lim.closed = min(lim.closed, now)
+	s.alters(lim)
 	if lim.hold != nil {
 		s.endHold(now, lim.hold)
 	}

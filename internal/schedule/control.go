@@ -129,6 +129,7 @@ func (s *Scheduler) Withdrawn(now int64, j *Job, slot int64) {
 				continue // they were others when it was granted
 			}
 			lim.state, _ = lim.state.Refund(slot, lim.params, cost)
+			s.alters(lim)
 			s.opensEarlier(lim)
 			s.changed(lim)
 		}

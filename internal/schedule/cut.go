@@ -36,6 +36,7 @@ func (s *Scheduler) Cut(now int64, key string) *Cut {
 
 // cutOff cuts off all jobs of a lane, nil if none waits.
 func (s *Scheduler) cutOff(l *lane) *piece {
+	s.touch(l)
 	var asks *Job
 	if l.state == asking {
 		asks = l.head

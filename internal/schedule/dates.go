@@ -82,6 +82,7 @@ func (s *Scheduler) SubmitDated(now int64, j *Job, key string, priority int, lim
 	j.seq = 0
 	s.number(now, j)
 	l := s.find(key, priority)
+	s.touch(l)
 	j.terms = s.agree(now, limits, l.tail)
 	if dates.NotBefore <= j.Arrival {
 		dates.NotBefore = 0
@@ -112,6 +113,8 @@ func (s *Scheduler) SubmitDated(now int64, j *Job, key string, priority int, lim
 func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 	s.tick(now)
 	l := j.lane
+	s.touch(l)
+	s.leaves(j)
 	l.running--
 	s.idle++
 	s.jobs++
@@ -212,6 +215,7 @@ func (s *Scheduler) come(now int64, d *dated) {
 		}
 		return
 	}
+	s.touch(l)
 	if s.tau > s.decided {
 		d.was, d.by, d.overdue = was, l.rank.by, l.overdue
 		s.ahead = append(s.ahead, d)
@@ -245,6 +249,7 @@ func (s *Scheduler) retreat(now, looked int64) {
 		if was == due {
 			continue
 		}
+		s.touch(l)
 		d.was = due
 		heads := l.head == j
 		if heads {
@@ -354,6 +359,8 @@ func (s *Scheduler) remove(now int64, j, before *Job) {
 	if p != nil {
 		l = &p.jobs
 	} else {
+		s.touch(l)
+		s.leaves(j)
 		s.jobs--
 	}
 	s.unawait(j)

@@ -170,6 +170,7 @@ func (s *Scheduler) reenter(now int64, l *lane) {
 
 // take gives the head of a waiting lane a worker and charges its limits.
 func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
+	s.touch(l)
 	j = l.head
 	slot := s.slot(now, l)
 	if j.hasDates() {
@@ -219,6 +220,7 @@ func (s *Scheduler) goesOn(now int64, l *lane) bool {
 // workers does. When the head is overdue counts for lanes with limits only.
 func (s *Scheduler) startFree(now int64, l *lane, slot int64) {
 	j := l.pop()
+	s.leaves(j)
 	s.jobs--
 	j.Slot = slot
 	l.lastSlot = slot

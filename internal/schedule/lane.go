@@ -69,6 +69,7 @@ type lane struct {
 	uses    []use  // its limits
 	one     [1]use // the memory of uses, if they are no more
 	pos     int32  // in cohort.lanes
+	seen    uint32 // Scheduler.looks, if the looker has seen it
 	gone    uint16 // jobs between head and tail that have been removed
 	state   laneState
 }

@@ -138,6 +138,7 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 		s.doubted[lim] = doubted.Rebase(now, p)
 	}
 	lim.params = p
+	s.alters(lim)
 	for g := &lim.gate; g != nil; g = g.next {
 		if g.cost > 0 {
 			g.suit(p)

@@ -166,25 +166,19 @@ func (ls *losses) recall(key string) int64 {
 	return l.lost
 }
 
-// Losses calls visit for each limit that has cost time up to now: nanoseconds, or the most
-// that there can be. Of the limits that are not in use, and not in debt, the costliest are
-// among them.
-func (s *Scheduler) Losses(now int64, visit func(key string, p gcra.FreqLimitParams, lost int64)) {
-	s.tick(now)
-	tell := func(key string, p gcra.FreqLimitParams, lost int64) {
-		switch {
-		case lost > math.MaxInt64/lostUnit:
-			visit(key, p, math.MaxInt64)
-		case lost > 0:
-			visit(key, p, lost*lostUnit)
-		}
+// all calls tell for each.
+func (ls *losses) all(tell func(key string, p gcra.FreqLimitParams, lost int64)) {
+	for key, l := range ls.byKey {
+		tellLoss(tell, key, l.params, l.lost)
 	}
-	for _, n := range s.names.All() {
-		if n.limit != nil {
-			tell(n.key, n.limit.params, s.lossOf(n.limit))
-		}
-	}
-	for key, l := range s.losses.byKey {
-		tell(key, l.params, l.lost)
+}
+
+// tellLoss calls tell if a limit has cost time.
+func tellLoss(tell func(key string, p gcra.FreqLimitParams, lost int64), key string, p gcra.FreqLimitParams, lost int64) {
+	switch {
+	case lost > math.MaxInt64/lostUnit:
+		tell(key, p, math.MaxInt64)
+	case lost > 0:
+		tell(key, p, lost*lostUnit)
 	}
 }

@@ -14,8 +14,7 @@ import (
 
 // lostTo returns what each limit has cost up to now.
 func (w *world) lostTo() map[string]int64 {
-	lost := map[string]int64{}
-	w.Losses(w.now, func(key string, _ gcra.FreqLimitParams, n int64) { lost[key] = n })
+	_, lost := w.survey(w.now)
 	return lost
 }
 

@@ -41,6 +41,9 @@ type Scheduler struct {
 	debts    queue[*limit]              // limits not in use, by when to forget them
 	outage   int64                      // jobs that have limits wait until then: the backend is away
 
+	looker looker // nil: nobody looks
+	looks  uint32 // how many have
+
 	stays     bool // stays are noted: it is a forecast
 	dated     map[*Job]*dated
 	dates     queue[*byDate]     // jobs that wait for their dates
@@ -105,6 +108,7 @@ func (s *Scheduler) Submit(now int64, j *Job, key string, priority int, limits [
 	j.seq = 0
 	s.number(now, j)
 	l := s.find(key, priority)
+	s.touch(l)
 	j.terms = s.agree(now, limits, l.tail)
 	s.admit(now, l, j)
 	s.await(j)
@@ -162,9 +166,11 @@ func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
 
 // start makes the head of a lane that asks a running job.
 func (s *Scheduler) start(now int64, l *lane, slot int64) {
+	s.touch(l)
 	slot = max(slot, s.floor(l))
 	s.park(l)
 	j := l.pop()
+	s.leaves(j)
 	s.jobs--
 	j.Slot = slot
 	l.lastSlot = j.Slot
@@ -228,7 +234,9 @@ func (s *Scheduler) Rejected(now int64, j *Job) {
 	s.tick(now)
 	l := j.lane
 	s.uncharge(l)
+	s.touch(l)
 	s.park(l)
+	s.leaves(j)
 	s.over(l.pop())
 	s.jobs--
 	s.idle++
@@ -261,9 +269,11 @@ func (s *Scheduler) back(now int64, l *lane) {
 func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 	s.tick(now)
 	l := j.lane
+	s.touch(l)
 	l.running--
 	s.idle++
 	if again {
+		s.leaves(j)
 		s.jobs++
 		s.renumber(j)
 		s.rejoin(l, j)
@@ -324,6 +334,7 @@ func (s *Scheduler) Hold(now int64, key string, until int64) {
 	s.tick(now)
 	lim.closed = until
 	s.startHold(lim)
+	s.alters(lim)
 	s.holdsEnd = max(s.holdsEnd, until)
 	s.changed(lim)
 	s.unused(lim)

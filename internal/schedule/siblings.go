@@ -24,7 +24,7 @@ func (s *Scheduler) find(key string, priority int) *lane {
 	first := n.lane
 	switch {
 	case first == nil:
-		n.lane = &lane{name: n, rank: rank{priority: priority}}
+		n.lane = s.newLane(n, priority)
 		return n.lane
 	case first.rank.priority == priority:
 		return first
@@ -33,10 +33,14 @@ func (s *Scheduler) find(key string, priority int) *lane {
 	}
 	l := first.rare.siblings.find(priority)
 	if l == nil {
-		l = &lane{name: n, rank: rank{priority: priority}}
+		l = s.newLane(n, priority)
 		first.rare.siblings.add(l)
 	}
 	return l
+}
+
+func (s *Scheduler) newLane(n *name, priority int) *lane {
+	return &lane{name: n, rank: rank{priority: priority}, seen: s.looks}
 }
 
 func (f *siblings) find(priority int) *lane {
