@@ -89,9 +89,7 @@ func (a *asker[T]) askNow(now int64, e *entry[T]) {
 		a.requests[0].HeldBy = a.heldBy[:]
 	}
 	a.decisions[0] = backend.Decision{}
-	err := guard(func() error {
-		return a.loop.backend.Reserve(a.loop.ctx, a.requests[:], a.decisions[:])
-	})
+	err := reserve(a.loop.ctx, a.loop.backend, a.requests[:], a.decisions[:])
 	a.note(err)
 	a.tell(now, e, &a.decisions[0], err)
 }

@@ -36,7 +36,7 @@ func (a *asker[T]) repace(lim backend.Limit) {
 	if a.inProcess {
 		var d [1]backend.Decision
 		// If it fails, the next job that asks does the same.
-		_ = guard(func() error { return a.loop.backend.Reserve(a.loop.ctx, []backend.Request{r}, d[:]) })
+		_ = reserve(a.loop.ctx, a.loop.backend, []backend.Request{r}, d[:])
 		return
 	}
 	if a.next == nil {
@@ -110,7 +110,7 @@ func (a *asker[T]) flush() {
 			l.signal()
 		}()
 		b.err = errBackendGoexit
-		b.err = guard(func() error { return l.backend.Reserve(l.ctx, b.requests, b.decisions) })
+		b.err = reserve(l.ctx, l.backend, b.requests, b.decisions)
 		return nil
 	})
 }

@@ -169,10 +169,6 @@ func (d *Dispatcher[T]) limitsOf(key string, payload T, limits []Limit) ([]Limit
 }
 
 func (c *Config[T]) callLimits(key string, payload T) (limits []Limit, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = newPanicError(v)
-		}
-	}()
+	defer catch(&err)
 	return c.Limits(key, payload), nil
 }

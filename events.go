@@ -15,7 +15,8 @@ import (
 // called by its worker, which does nothing else meanwhile. The others, about jobs that were
 // dropped, canceled, expired or rejected before they ran and about the backend, are called one
 // after another by a goroutine of their own. So a slow function delays other reports and keeps a
-// worker busy, but delays no start for which a worker is free. Run returns when all calls have.
+// worker busy, but delays no start for which a worker is free; what is still to be reported stays
+// in memory. Run returns when all calls have.
 //
 // A panic is logged and changes nothing.
 type Events[T any] struct {

@@ -60,7 +60,7 @@ func (h *Handle[T]) Cancel() bool {
 	return true
 }
 
-// Done returns a channel that is closed when the job has ended.
+// Done returns a channel that is closed when the job has ended, before Events.Done is called.
 func (h *Handle[T]) Done() <-chan struct{} {
 	if h.isZero() {
 		never := make(chan struct{})

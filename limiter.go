@@ -228,7 +228,7 @@ func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) err
 	request := [1]backend.Request{{Limits: f.limits(key), Horizon: horizon}}
 	var decision [1]backend.Decision
 	asked := time.Now()
-	err := guard(func() error { return f.backend.Reserve(ctx, request[:], decision[:]) })
+	err := reserve(ctx, f.backend, request[:], decision[:])
 	answered := time.Now()
 	d := &decision[0]
 	err = cmp.Or(err, d.Err)

@@ -34,11 +34,7 @@ func Recover[T any]() Middleware[T] {
 			return nil
 		}
 		return func(ctx context.Context, job Job[T]) (err error) {
-			defer func() {
-				if v := recover(); v != nil {
-					err = newPanicError(v)
-				}
-			}()
+			defer catch(&err)
 			return next(ctx, job)
 		}
 	}

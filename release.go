@@ -60,13 +60,22 @@ func (l *loop[T]) giveBackSoon(slots ...spare) {
 // errBackendGoexit is the error of a backend that has ended the goroutine which called it.
 var errBackendGoexit = errors.New("dispatcher: the backend called runtime.Goexit")
 
-// guard calls f, a function of the backend, and returns a panic as its error: so jobs wait for a
-// backend that panics as for one that fails.
+// reserve is b.Reserve, and returns a panic as its error: so jobs wait for a backend that panics as for
+// one that fails.
+func reserve(ctx context.Context, b backend.Backend, reqs []backend.Request, decisions []backend.Decision) (err error) {
+	defer catch(&err)
+	return b.Reserve(ctx, reqs, decisions)
+}
+
+// guard calls another function of a backend as reserve does.
 func guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = newPanicError(v)
-		}
-	}()
+	defer catch(&err)
 	return f()
+}
+
+// catch is deferred. It turns a panic into an error.
+func catch(err *error) {
+	if v := recover(); v != nil {
+		*err = newPanicError(v)
+	}
 }

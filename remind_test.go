@@ -89,7 +89,7 @@ func TestJobsWithoutRun(t *testing.T) {
 				}
 				time.Sleep(5*time.Second - 1)
 				said.want(t, "", 0)
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				said.want(t, "Run has not been called", 1)
 				said.want(t, "jobs=3", 1)
