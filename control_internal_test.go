@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/freqlimit/dispatcher/gcra"
 )
 
 // fillKey has the loop take in so many jobs of a key.
@@ -63,6 +65,64 @@ func TestDropInSteps(t *testing.T) {
 		}
 		if n != steps*dropsAtOnce || l.sched.Waiting() != 2 {
 			t.Errorf("%d jobs were dropped and %d wait, want %d and 2", n, l.sched.Waiting(), steps*dropsAtOnce)
+		}
+	})
+}
+
+// However many jobs have one deadline, the loop goes on with its work after some of them.
+func TestExpireInSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const steps = 10
+		d := newDispatcher(t)
+		l := still(t, d)
+		l.sched.Pause()
+		deadline := time.Now().Add(time.Second)
+		for range steps * expiredAtOnce {
+			if err := d.SubmitJob(t.Context(), Job[int]{Key: "k", Options: &Options{Deadline: deadline}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for l.takeIn(); l.hasMore(); l.takeIn() {
+		}
+		time.Sleep(2 * time.Second)
+		for i := range steps {
+			if at, ok := l.sched.Wake(); !ok || at > l.now() {
+				t.Errorf("after step %d Wake() = %d, %v, want an instant that has passed", i, at, ok)
+			}
+			l.expire(l.now())
+			if got, want := d.counts.expired.Load(), uint64((i+1)*expiredAtOnce); got != want {
+				t.Errorf("after step %d %d jobs have expired, want %d", i+1, got, want)
+			}
+		}
+		if at, ok := l.sched.Wake(); ok {
+			t.Errorf("Wake() = %d when all have expired, want none", at)
+		}
+	})
+}
+
+// Jobs that the scheduler has found unable to meet their deadlines are reported, though
+// nothing else is left to do and more of them have been found than are told at a time.
+func TestExpiredAreReportedAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const jobs = 2 * expiredAtOnce
+		d := newDispatcher(t)
+		x := []Limit{{Key: "x", Params: gcra.FreqLimitParams{Limit: 1, Period: time.Second}}}
+		if err := d.SubmitJob(t.Context(), Job[int]{Key: "k", Limits: x}); err != nil {
+			t.Fatal(err)
+		}
+		for range jobs {
+			// The slot is a nanosecond too late, and within the horizon of the deadline.
+			o := &Options{Deadline: time.Now().Add(time.Second - 1)}
+			if err := d.SubmitJob(t.Context(), Job[int]{Key: "k", Limits: x, Options: o}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		go func() { _ = d.Run(t.Context()) }()
+		if err := d.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Stats(); got.Expired != jobs || got.Succeeded != 1 {
+			t.Errorf("Stats() = %+v, want %d expired", got, jobs)
 		}
 	})
 }

@@ -108,7 +108,8 @@ func (l *loop[T]) run() error {
 // hasMore reports whether there is more to do before it waits: news that has not been
 // taken in, or jobs that cost too much.
 func (l *loop[T]) hasMore() bool {
-	return len(l.commands) > 0 || len(l.fresh) > 0 || !l.left.empty() || !l.cleared || l.ruling || len(l.drops) > 0 || l.isLooking()
+	return len(l.commands) > 0 || len(l.fresh) > 0 || !l.left.empty() || !l.cleared || l.ruling ||
+		len(l.drops) > 0 || l.isLooking() || l.sched.HasExpired()
 }
 
 // takeIn tells the scheduler the news, some of it if there is much, and returns whether no
@@ -265,9 +266,17 @@ func (l *loop[T]) decide() {
 	l.asker.flush()
 }
 
-// expire ends the jobs that can't start by their deadlines.
+// expiredAtOnce is how many jobs expire at a time, so that a million with one deadline make
+// no start late.
+const expiredAtOnce = 128
+
+// expire ends jobs that can't start by their deadlines.
 func (l *loop[T]) expire(now int64) {
-	for j := l.sched.Expired(now); j != nil; j = l.sched.Expired(now) {
+	for range expiredAtOnce {
+		j := l.sched.Expired(now)
+		if j == nil {
+			return
+		}
 		e := entryOf[T](j)
 		l.drop(e, l.lastOf(e), Expired, ErrExpired)
 	}

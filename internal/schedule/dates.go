@@ -189,6 +189,10 @@ func (s *Scheduler) undate(d *dated) {
 // one date do not make others late: then those after it go on from there.
 const mostArrivals = 256
 
+// mostLapses is how many jobs one call of Next ends at most that can't meet their
+// deadlines.
+const mostLapses = 256
+
 // arriveAll lets the jobs come whose dates have come at tau. It reports whether all have.
 func (s *Scheduler) arriveAll(now int64) bool {
 	for _, q := range [...]*queue[*byDate]{&s.dates, &s.tried} {
@@ -331,7 +335,8 @@ func (s *Scheduler) Deadline(j *Job) int64 {
 }
 
 // Expired returns a job that has expired, and is gone, or nil if there is none. It
-// is called until it returns nil, before and after Next.
+// is called before and after Next. Whoever calls it no more, though it may not return
+// nil yet, does so at the instant that Wake returns.
 func (s *Scheduler) Expired(now int64) *Job {
 	if n := len(s.expired); n > 0 {
 		j := s.expired[n-1]
@@ -346,6 +351,10 @@ func (s *Scheduler) Expired(now int64) *Job {
 	s.Remove(now, j)
 	return j
 }
+
+// HasExpired reports whether there are jobs that have expired and are gone, of which
+// Expired has not told.
+func (s *Scheduler) HasExpired() bool { return len(s.expired) > 0 }
 
 // Remove ends the waiting of a job, which must not be asking. The scheduler may hold
 // on to its memory for a while.

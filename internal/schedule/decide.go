@@ -17,7 +17,7 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 	s.forget(now)
 	s.tau = max(s.tau, now)
 	s.decided = s.tau
-	s.came = 0
+	s.came, s.lapsed = 0, 0
 	all := s.arriveAll(now)
 	if s.paused {
 		s.filling = false
@@ -29,7 +29,7 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 	if s.filling {
 		reach = s.cfg.Horizon
 	}
-	for s.idle > 0 {
+	for s.idle > 0 && s.lapsed < mostLapses {
 		s.openGates()
 		if s.ready.len() > 0 {
 			if l := s.pick(now); l != nil {
@@ -57,6 +57,9 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 func (s *Scheduler) Wake() (int64, bool) {
 	at, ok := int64(math.MaxInt64), false
 	look := func(then int64) { at, ok = min(at, then), true }
+	if len(s.expired) > 0 || s.lapsed == mostLapses {
+		look(s.decided)
+	}
 	if s.idle > 0 && !s.paused {
 		if s.timed.len() > 0 {
 			look(s.timed.top().at - s.cfg.Lead)
@@ -155,6 +158,7 @@ func (s *Scheduler) pick(now int64) *lane {
 	}
 	if l.head.hasDates() && s.slot(now, l) > s.Deadline(l.head) {
 		s.decide()
+		s.lapsed++
 		s.expired = append(s.expired, l.head)
 		s.Remove(now, l.head)
 		return nil

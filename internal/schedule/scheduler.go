@@ -51,6 +51,7 @@ type Scheduler struct {
 	tried     queue[*byDate]     // the same, but looking ahead has not let them be taken
 	ahead     []*dated           // jobs that have come, at an instant after decided
 	came      int                // how many jobs have come since Next was called
+	lapsed    int                // how many it has found that can't meet their deadlines
 	deadlines queue[*byDeadline] // jobs that wait and have one
 	expired   []*Job             // that Expired has not told
 	paused    bool
@@ -345,9 +346,13 @@ func (s *Scheduler) Hold(now int64, key string, until int64) {
 	}
 }
 
-// Abandon ends the waiting of all jobs. It calls f for each that waits or asks,
-// in no particular order, and leaves the running ones.
+// Abandon ends the waiting of all jobs. It calls f for each that waits or asks, or has
+// expired and is not known to, in no particular order, and leaves the running ones.
 func (s *Scheduler) Abandon(f func(*Job)) {
+	for _, j := range s.expired {
+		f(j)
+	}
+	s.expired = nil
 	for len(s.cuts) > 0 {
 		s.cuts[0].Remove(math.MaxInt, f)
 	}
