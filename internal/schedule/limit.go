@@ -14,7 +14,10 @@ type limit struct {
 	state  gcra.State
 	closed int64 // held until then
 
-	gate  gate        // for the cost that was used first
+	gate gate // for the cost that was used first
+
+	byCost map[int]*gate // the others; nil while there are few
+
 	terms int32       // that name it and have jobs
 	refs  int32       // lanes that wait or ask under it
 	heads queue[*use] // of waiting lanes; the one overdue first is first
@@ -171,17 +174,42 @@ func (s *Scheduler) limitOf(key string) *limit {
 func (s *Scheduler) gateOf(lim *limit, cost int) *gate {
 	g := &lim.gate
 	if g.limit != nil {
-		for ; g != nil; g = g.next {
-			if g.cost == cost {
-				return g
-			}
+		if g = lim.find(cost); g != nil {
+			return g
 		}
 		g = &gate{next: lim.gate.next}
 		lim.gate.next = g
+		if lim.byCost != nil {
+			lim.byCost[cost] = g
+		}
 	}
 	s.initGate(g, lim, cost)
 	return g
 }
+
+// find returns the gate for a cost, nil if there is none.
+func (lim *limit) find(cost int) *gate {
+	if lim.byCost != nil && lim.gate.cost != cost {
+		return lim.byCost[cost]
+	}
+	looked := 0
+	for g := &lim.gate; g != nil; g = g.next {
+		if g.cost == cost {
+			return g
+		}
+		looked++
+	}
+	if looked >= fewGates {
+		lim.byCost = make(map[int]*gate, looked)
+		for g := lim.gate.next; g != nil; g = g.next {
+			lim.byCost[g.cost] = g
+		}
+	}
+	return nil
+}
+
+// fewGates is of how many gates of a limit each is looked at, to find one.
+const fewGates = 8
 
 // initGate sets up a gate of a limit, which may be nil.
 func (s *Scheduler) initGate(g *gate, lim *limit, cost int) {
