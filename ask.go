@@ -28,6 +28,8 @@ type asker[T any] struct {
 
 	failures int   // in a row
 	someAt   int64 // when a part of the backend was last reported to fail
+
+	slow map[string]int64 // the latest own slots of limits that others use at shorter intervals
 }
 
 func newAsker[T any](l *loop[T]) asker[T] {
@@ -72,6 +74,9 @@ func (a *asker[T]) request(now int64, e *entry[T], limits []backend.Limit) backe
 		Horizon: a.horizon,
 		InTurn:  !a.inProcess,
 	}
+	if l.mixed.slower.Load() {
+		a.reach(now, &r)
+	}
 	if left := l.sched.Deadline(&e.sched) - now; left < int64(r.Horizon) {
 		r.Horizon = time.Duration(max(left, 0))
 	}
@@ -115,6 +120,9 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 		l.drop(e, job, Failed, d.Err)
 	case d.Granted:
 		slot := int64(d.Slot.Sub(*l.epoch))
+		if len(a.slow) > 0 {
+			a.reached(e.sched.Limits(), slot)
+		}
 		l.sched.Granted(now, &e.sched, slot)
 		l.accept(e, slot, d.Stamp)
 	case d.Binding >= len(e.sched.Limits()) || d.Binding < 0 && !d.Held:

@@ -49,6 +49,7 @@ type line struct {
 	counter  *list.Element // nil if all hold slots
 	asking   bool          // the backend is being asked: answers must come in order
 	outdated bool          // meanwhile it may open earlier than the answer says
+	since    time.Time     // its latest slot, or when its first waiter came
 
 	spares    []slot // to give back to the backend, the latest first
 	releasing bool   // somebody does: it takes back the last one only
@@ -209,7 +210,7 @@ func (f *FreqLimit) join(key string, w *waiter) (*line, *list.Element) {
 	defer f.mu.Unlock()
 	l, ok := f.keys.Get(key)
 	if !ok {
-		l = &line{}
+		l = &line{since: time.Now()}
 		f.keys.Set(key, l)
 	}
 	e := l.waiters.PushBack(w)
@@ -224,10 +225,14 @@ func (f *FreqLimit) join(key string, w *waiter) (*line, *list.Element) {
 func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) error {
 	f.mu.Lock()
 	horizon, lead := f.reach()
+	asked := time.Now()
+	if interval := f.params.Interval(); horizon > 0 && interval <= mostReach && asked.Sub(l.since) >= slowPatience*interval {
+		// Others who use the key at shorter intervals would put it off for ever: see mixed.
+		horizon += interval
+	}
 	f.mu.Unlock()
 	request := [1]backend.Request{{Limits: f.limits(key), Horizon: horizon}}
 	var decision [1]backend.Decision
-	asked := time.Now()
 	err := reserve(ctx, f.backend, request[:], decision[:])
 	answered := time.Now()
 	d := &decision[0]
@@ -247,6 +252,7 @@ func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) err
 	}
 	watch := false
 	if d.Granted {
+		l.since = d.Slot
 		l.give(slot{d.Slot, d.Stamp})
 	} else {
 		watch = f.worthWatching(d.Slot.Sub(answered))

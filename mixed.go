@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/freqlimit/dispatcher/backend"
@@ -11,11 +12,18 @@ import (
 // mixed notices keys whose params go to and fro: two programs that share a backend use
 // them under different params, and each takes the limit away from the other. A change
 // that is made once, in all programs or step by step, is none of its business.
+//
+// The program with the longer interval would never start a job: an event of the other one,
+// measured in that interval, always puts its slot off. So it may take a slot far ahead of
+// time, once it has waited for slowPatience of them: see [asker.reach].
 type mixed struct {
+	slower atomic.Bool // slow is not empty
+
 	mu     sync.Mutex // guards what follows
 	seen   map[mix]int
-	until  time.Time // when seen is forgotten
-	logged time.Time // when one was logged last
+	slow   map[string]struct{} // keys that others use at shorter intervals
+	until  time.Time           // when seen is forgotten
+	logged time.Time           // when one was logged last
 }
 
 // mix is a change of the params of a limit.
@@ -31,6 +39,12 @@ const (
 
 	// mostMixes is how many changes are kept.
 	mostMixes = 256
+
+	// slowPatience is for how many intervals jobs wait under a limit that others use at
+	// shorter ones, and mostReach how far ahead a slot may then be taken: for so long the
+	// others wait, and a worker is set aside.
+	slowPatience = 3
+	mostReach    = 10 * time.Second
 )
 
 // add takes in a change, and reports whether it is one too many, once in mixedSpan.
@@ -38,9 +52,13 @@ func (m *mixed) add(now time.Time, c mix) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if now.After(m.until) || len(m.seen) >= mostMixes {
-		m.seen, m.until = make(map[mix]int), now.Add(mixedSpan)
+		m.seen, m.slow, m.until = make(map[mix]int), make(map[string]struct{}), now.Add(mixedSpan)
 	}
 	m.seen[c]++
+	if m.seen[c] == mixedMost && c.is > c.was {
+		m.slow[c.key] = struct{}{}
+	}
+	m.slower.Store(len(m.slow) > 0)
 	if m.seen[c] < mixedMost || !m.logged.IsZero() && now.Sub(m.logged) < mixedSpan {
 		return false
 	}
@@ -53,5 +71,46 @@ func (d *Dispatcher[T]) tellMixed(c backend.Change) {
 	if d.mixed.add(d.instant(), mix{c.Key, c.Was, c.Is}) {
 		d.logSoon(slog.LevelWarn, "dispatcher: a limit is used under different params, and each user slows the others down: use the same params, or a prefix for each program",
 			slog.String("key", c.Key), slog.Duration("interval", c.Is), slog.Duration("other", c.Was))
+	}
+}
+
+// isSlow reports whether others use a limit at shorter intervals.
+func (m *mixed) isSlow(key string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, slow := m.slow[key]
+	return slow
+}
+
+// reach lengthens the horizon of a request whose limit others use at shorter intervals, if
+// none of this program's jobs has had a slot there for long.
+func (a *asker[T]) reach(now int64, r *backend.Request) {
+	for i := range r.Limits {
+		l := &r.Limits[i]
+		interval := l.Params.Interval()
+		if interval <= r.Horizon || interval > mostReach || !a.loop.mixed.isSlow(l.Key) {
+			continue
+		}
+		patience := slowPatience * int64(interval)
+		last, ok := a.slow[l.Key]
+		if !ok {
+			if a.slow == nil || len(a.slow) == mostMixes {
+				a.slow = make(map[string]int64)
+			}
+			last = now - patience // it has been put off mixedMost times by now
+			a.slow[l.Key] = last
+		}
+		if now-last >= patience {
+			r.Horizon = mostReach
+		}
+	}
+}
+
+// reached notes the slot of a request that was granted.
+func (a *asker[T]) reached(limits []Limit, slot int64) {
+	for i := range limits {
+		if _, ok := a.slow[limits[i].Key]; ok {
+			a.slow[limits[i].Key] = slot
+		}
 	}
 }

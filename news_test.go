@@ -243,3 +243,76 @@ func TestMixedParamsAreLogged(t *testing.T) {
 		<-second.ended
 	})
 }
+
+// Two programs that use a limit under different params both get on: the one with the longer
+// interval at least once in a few of its intervals, and it takes little from the other.
+func TestMixedParamsStarveNobody(t *testing.T) {
+	for _, trip := range []time.Duration{0, 2 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			inner := inMemory()
+			var b backend.Backend = inner
+			if trip > 0 {
+				b = &remoteWatcher{remote{inner: inner, trip: trip}}
+			}
+			first, second := open(t, b, config{}, nil), open(t, b, config{}, nil)
+			for i := range 3000 {
+				first.submit("key", named("fast", i), limit("key", perSecond(30)))
+			}
+			for i := range 100 {
+				second.submit("key", named("slow", i), limit("key", perSecond(1)))
+			}
+			time.Sleep(time.Minute)
+			first.cut()
+			second.cut()
+			if got, want := len(second.starts), 60/8; got < want {
+				t.Errorf("round trip %v: jobs started at 1/s beside others at 30/s in a minute = %d, want %d at least", trip, got, want)
+			}
+			if got, want := len(first.starts), 900; got < want {
+				t.Errorf("round trip %v: jobs started at 30/s beside others at 1/s in a minute = %d, want %d at least", trip, got, want)
+			}
+			for i := 1; i < len(second.starts); i++ {
+				// Three intervals of patience, then the next time that it asks, and the slot: either
+				// is put off by what the other has taken, an event and a horizon of 40 ms.
+				if gap := second.starts[i].Slot().Sub(second.starts[i-1].Slot()); gap < time.Second || gap > 8*time.Second {
+					t.Errorf("round trip %v: slots at 1/s are %v apart, want 1s to 8s", trip, gap)
+				}
+			}
+		})
+	}
+}
+
+// The same for a FreqLimit beside a dispatcher.
+func TestWaitsWithMixedParamsDoNotStarve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := inMemory()
+		s := open(t, b, config{}, nil)
+		for i := range 3000 {
+			s.submit("key", named("fast", i), limit("key", perSecond(30)))
+		}
+		f, err := dispatcher.NewFreqLimit(b, perSecond(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := time.Now()
+		for range 10 {
+			if err := f.Wait(t.Context(), "key"); err != nil {
+				t.Fatal(err)
+			}
+			if gap := time.Since(last); gap > 8*time.Second {
+				t.Errorf("a wait at 1/s beside jobs at 30/s took %v, want 8s at most", gap)
+			}
+			last = time.Now()
+		}
+		s.cut()
+		if got, want := len(s.starts), 15*int(time.Since(s.begin).Seconds()); got < want {
+			t.Errorf("jobs started at 30/s beside waits at 1/s in %v = %d, want %d at least", time.Since(s.begin), got, want)
+		}
+	})
+}
+
+// remoteWatcher is a remote backend that tells its news.
+type remoteWatcher struct{ remote }
+
+func (b *remoteWatcher) Watch(f func(backend.Change)) (stop func()) {
+	return b.inner.Watch(f)
+}
