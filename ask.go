@@ -96,14 +96,15 @@ func (a *asker[T]) askNow(now int64, e *entry[T]) {
 	a.decisions[0] = backend.Decision{}
 	err := reserve(a.loop.ctx, a.loop.backend, a.requests[:], a.decisions[:])
 	a.note(err)
-	a.tell(now, e, &a.decisions[0], err)
+	a.tell(now, e, a.limits, &a.decisions[0], err)
 }
 
-// tell tells the scheduler what the backend said of a job.
-func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) {
+// tell tells the scheduler what the backend said of a job, for which it was asked for
+// these limits.
+func (a *asker[T]) tell(now int64, e *entry[T], limits []backend.Limit, d *backend.Decision, err error) {
 	l := a.loop
 	if e.extra != nil {
-		if a.tooLate(now, e, d, err) {
+		if a.tooLate(now, e, limits, d, err) {
 			return
 		}
 		e.extra.stage = stageWaiting
@@ -143,7 +144,7 @@ func (a *asker[T]) tell(now int64, e *entry[T], d *backend.Decision, err error) 
 
 // tooLate ends a job that was canceled while the backend was asked, or got a slot
 // after its deadline.
-func (a *asker[T]) tooLate(now int64, e *entry[T], d *backend.Decision, err error) bool {
+func (a *asker[T]) tooLate(now int64, e *entry[T], limits []backend.Limit, d *backend.Decision, err error) bool {
 	l := a.loop
 	outcome, why := Canceled, ErrCanceled
 	granted := err == nil && d.Granted
@@ -154,11 +155,11 @@ func (a *asker[T]) tooLate(now int64, e *entry[T], d *backend.Decision, err erro
 	default:
 		return false
 	}
-	if granted {
-		l.giveBackSoon(spare{l.sched.Request(&e.sched, nil), d.Stamp})
-	}
 	job := l.lastOf(e)
 	l.sched.Rejected(now, &e.sched)
+	if granted {
+		l.giveBackSoon(spare{limits, d.Stamp})
+	}
 	l.drop(e, job, outcome, why)
 	return true
 }

@@ -129,7 +129,7 @@ func (a *asker[T]) answered(now int64, b *batch[T]) {
 	}
 	for i, e := range b.entries {
 		if e != nil {
-			a.tell(now, e, &b.decisions[i], b.err)
+			a.tell(now, e, b.requests[i].Limits, &b.decisions[i], b.err)
 		}
 	}
 	a.distrust(now, b)

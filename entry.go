@@ -122,7 +122,7 @@ type finished[T any] struct {
 	plain     bool  // it has bypassed the scheduler
 	succeeded bool  // and is to be counted
 	rested    bool  // Dispatcher.running does not count it
-	until     int64 // if it runs again, when; if withdrawn, its slot
+	until     int64 // if it runs again, when; if withdrawn, the stamp of its slot
 	late      int64 // how late it started, -1 if nobody knows
 }
 

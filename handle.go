@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -199,12 +200,9 @@ func (l *loop[T]) cancel(now int64, e *entry[T]) {
 
 // withdraw gives back the slot of a job that is to come.
 func (l *loop[T]) withdraw(now int64, e *entry[T]) {
-	for i, s := range l.coming {
-		if s.entry == e {
-			l.giveBackSoon(spare{l.sched.Request(&e.sched, nil), s.stamp})
-			l.coming = append(l.coming[:i], l.coming[i+1:]...)
-			l.sched.Withdrawn(now, &e.sched, s.slot)
-			return
-		}
-	}
+	i := slices.IndexFunc(l.coming, func(s start[T]) bool { return s.entry == e })
+	unused := l.spareOf(e, l.coming[i].stamp)
+	l.coming = slices.Delete(l.coming, i, i+1)
+	l.sched.Finished(now, &e.sched, false)
+	l.giveBackSoon(unused)
 }

@@ -219,7 +219,9 @@ func (l *loop[T]) finished(now int64, f *finished[T]) {
 		return
 	}
 	if f.fate == fateWithdrawn {
-		l.sched.Withdrawn(now, &e.sched, f.until)
+		unused := l.spareOf(e, f.until)
+		l.sched.Finished(now, &e.sched, false)
+		l.giveBackSoon(unused)
 		return
 	}
 	if l.isCanceled(e) {

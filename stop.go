@@ -60,12 +60,18 @@ func (l *loop[T]) isOver() bool {
 	l.dropFresh(in.submitted.drain(nil))
 	done := l.desk.collect(nil)
 	observeLateness(&l.lateness, done)
+	var slots []spare
 	for _, f := range done {
 		l.busy--
-		if f.fate != fateEnded && f.fate != fateWithdrawn {
+		switch f.fate {
+		case fateEnded:
+		case fateWithdrawn:
+			slots = append(slots, l.spareOf(f.entry, f.until))
+		default:
 			l.drop(f.entry, l.lastOf(f.entry), Dropped, l.stopped(f.entry))
 		}
 	}
+	l.giveBackSoon(slots...)
 	for _, b := range in.answered {
 		l.asker.discard(b)
 	}
@@ -76,7 +82,7 @@ func (l *loop[T]) isOver() bool {
 func (l *loop[T]) giveBackAll() {
 	var slots []spare
 	for _, s := range l.coming {
-		slots = append(slots, spare{l.sched.Request(&s.entry.sched, nil), s.stamp})
+		slots = append(slots, l.spareOf(s.entry, s.stamp))
 	}
 	l.giveBackSoon(slots...)
 }

@@ -31,11 +31,8 @@ func (d *Dispatcher[T]) work(h *hand[T]) {
 
 // unstarted ends a job whose slot has come, and which is not to start after all.
 func (d *Dispatcher[T]) unstarted(s start[T], h *hand[T], o Outcome, why error) {
-	h.done = finished[T]{entry: s.entry, until: s.slot, late: unknown}
+	h.done = finished[T]{entry: s.entry, until: s.stamp, late: unknown}
 	if !h.plain {
-		words, cancel := lastWords(d.contexts.run)
-		defer cancel()
-		d.giveBack(words, s.entry.sched.Limits(), s.stamp)
 		h.done.fate = fateWithdrawn
 	}
 	d.rest(h)

@@ -28,13 +28,39 @@ func BenchmarkRebase(b *testing.B) {
 	}
 }
 
+// A limit that rests, is always busy, or is busy with slots at odd instants.
+func BenchmarkLedger(b *testing.B) {
+	p := gcra.FreqLimitParams{Limit: 30, Period: time.Second, Burst: 30}
+	t := int64(p.Interval())
+	for name, step := range map[string]func(l *gcra.Ledger, i int64){
+		"rests": func(l *gcra.Ledger, i int64) { l.Charge(i*t, l.Slot(i*t, p, 1), p, 1) },
+		"busy":  func(l *gcra.Ledger, i int64) { l.Charge(i*t, l.Slot(i*t, p, 1), p, 1) },
+		"odd":   func(l *gcra.Ledger, i int64) { l.Charge(i*t, i*t+i%7, p, 1) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var l gcra.Ledger
+			if name != "rests" {
+				l.Charge(0, 0, p, 30)
+			}
+			for i := int64(0); b.Loop(); i++ {
+				step(&l, i)
+			}
+		})
+	}
+}
+
 func BenchmarkRefund(b *testing.B) {
 	p := gcra.FreqLimitParams{Limit: 30, Period: time.Second, Burst: 30}
 	b.ReportAllocs()
-	s := busy(p, 0, 100)
+	l := gcra.Ledger{}
+	for range 100 {
+		l.Charge(0, l.Slot(0, p, 1), p, 1)
+	}
 	for b.Loop() {
-		slot := s.Slot(0, p, 1)
-		s, _ = s.Charge(slot, p, 1).Refund(slot, p, 1)
+		slot := l.Slot(0, p, 1)
+		l.Charge(0, slot, p, 1)
+		l.Refund(slot, p, 1)
 	}
 }
 

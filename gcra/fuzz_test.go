@@ -10,10 +10,10 @@ import (
 	"github.com/freqlimit/dispatcher/gcra"
 )
 
-// FuzzState takes a state through any charges and refunds under any params, at
+// FuzzLedger takes a ledger through any charges and refunds under any params, at
 // instants that jump both ways (traps 2, 4, 5, 11, 13). Each nine bytes of ops
 // are a step: what to do, and an instant.
-func FuzzState(f *testing.F) {
+func FuzzLedger(f *testing.F) {
 	steps := func(bytes ...byte) (ops []byte) {
 		for i, b := range bytes {
 			ops = binary.LittleEndian.AppendUint64(append(ops, b), uint64(i)*1e8)
@@ -39,50 +39,41 @@ func FuzzState(f *testing.F) {
 		if p.Interval() < 1 || p.Tau() < 0 || p.Tau() > gcra.MaxSpan {
 			t.Fatalf("%+v: Interval %d, Tau %d, want no overflow", p, p.Interval(), p.Tau())
 		}
-		type event struct {
-			slot int64
-			cost int
-		}
 		var (
-			s    gcra.State
-			held []event
+			l    gcra.Ledger
+			held []charge
 		)
 		for step := range slices.Chunk(ops[:min(len(ops), 60*9)/9*9], 9) {
 			now := int64(binary.LittleEndian.Uint64(step[1:]) % uint64(gcra.MaxSpan/2))
 			cost := int(step[0])%max(burst, 1)%16 + 1
+			before := l.State()
 			if step[0]%4 == 3 && len(held) > 0 {
 				last := held[len(held)-1]
-				after, ok := s.Refund(last.slot, p, last.cost)
-				if ok {
+				if l.Refund(last.slot, p, last.cost) {
 					held = held[:len(held)-1]
 				}
-				if again, ok := after.Refund(last.slot, p, last.cost); ok || again != after {
-					t.Fatalf("%+v.Refund(%d) a second time = %+v, true, want false", after, last.slot, again)
+				if !slices.Contains(held, last) && l.Refund(last.slot, p, last.cost) {
+					t.Fatalf("%+v.Refund(%d) a second time = true, want false", before, last.slot)
 				}
-				s = after
+				if s := l.State(); s.TAT > before.TAT || s.Last > before.Last {
+					t.Fatalf("%+v.Refund(%d) = %+v, want no more debt", before, last.slot, s)
+				}
 				continue
 			}
-			slot := s.Slot(now, p, cost)
+			slot := l.Slot(now, p, cost)
 			if slot < now {
-				t.Fatalf("%+v.Slot(%d, %v, %d) = %d, want no earlier than now", s, now, p, cost, slot)
+				t.Fatalf("%+v.Slot(%d, %v, %d) = %d, want no earlier than now", before, now, p, cost, slot)
 			}
 			if slot-now > int64(gcra.MaxSpan) {
 				continue // beyond any horizon
 			}
-			before := s
-			s = s.Charge(slot, p, cost)
-			if s.TAT <= before.TAT || s.TAT < slot || s.Last < before.Last || s.Last < slot {
+			l.Charge(now, slot, p, cost)
+			if s := l.State(); s != before.Charge(slot, p, cost) || s.TAT <= before.TAT || s.TAT < slot || s.Last < before.Last || s.Last < slot {
 				t.Fatalf("%+v.Charge(%d, %v, %d) = %+v, want it to move forward", before, slot, p, cost, s)
 			}
-			held = append(held, event{slot, cost})
+			held = append(held, charge{slot, cost})
 		}
-		var slots []int64
-		for _, e := range held {
-			for range e.cost {
-				slots = append(slots, e.slot)
-			}
-		}
-		if err := checkWindows(slots, p); err != nil {
+		if err := checkWindows(slotsOf(held), p); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -4,7 +4,8 @@ import "math/bits"
 
 // State is all that GCRA remembers of one key. The zero value is a key that was
 // never charged. A State is a plain value: methods return the changed one, and
-// the caller guards it against concurrent use.
+// the caller guards it against concurrent use. To take charges back, use a
+// [Ledger].
 //
 // Params given to its methods must be valid, and costs valid for the params.
 type State struct {
@@ -40,21 +41,6 @@ func (s State) Charge(slot int64, p FreqLimitParams, cost int) State {
 		Last:     max(s.Last, slot),
 		Interval: interval,
 	}
-}
-
-// Refund takes back a Charge of the same slot, params and cost, and reports
-// whether it could. It can't once a later slot has been given out, since slots
-// that others hold depend on it, nor a second time. The state that it returns
-// never allows more than the state before the charge did.
-func (s State) Refund(slot int64, p FreqLimitParams, cost int) (State, bool) {
-	interval := int64(p.Interval())
-	if s.Last != slot || s.Interval != interval {
-		return s, false
-	}
-	s.TAT -= int64(cost) * interval
-	// No slot given out before is later: each moved TAT an interval past itself.
-	s.Last = min(s.Last-1, s.TAT-interval)
-	return s, true
 }
 
 // Rebase returns the state as the given params see it when others charged it.

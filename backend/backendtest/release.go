@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/freqlimit/dispatcher/backend"
@@ -56,20 +57,54 @@ func testReleaseTwice(p *probe) {
 	p.at("slot after it", p.books(l), first.Add(2*time.Hour))
 }
 
-// Trap 11: once a later slot was given out, or at once with others at the same
-// key, the slot is lost rather than given out twice.
-func testReleaseTooLate(p *probe) {
+// Trap 11: a slot that is given back while later ones are held is not given out again: no
+// slot is given out twice. Once those are given back too, it is.
+func testReleaseInAnyOrder(p *probe) {
 	l := limit("k", every(time.Hour, 1))
 	first := p.takes(l)
 	a, b := p.books(l), p.books(l)
 	p.releases(a, l)
 	p.releases(first, l)
-	p.at("slot", p.refused(l).Slot, first.Add(3*time.Hour))
+	p.at("slot while a later one is held", p.refused(l).Slot, first.Add(3*time.Hour))
 	p.releases(b, l)
-	p.at("slot", p.books(l), b)
+	p.hasLeft(l, 1)
+
+	// Of a burst and what comes after it, all but one.
+	for held := range 5 {
+		l := limit(fmt.Sprint("held", held), every(time.Hour, 3))
+		first := p.takes(l)
+		slots := []time.Time{first}
+		for range 4 {
+			slots = append(slots, p.books(l))
+		}
+		for _, i := range []int{3, 0, 4, 2, 1} {
+			if i != held {
+				p.releases(slots[i], l)
+			}
+		}
+		// Three at once are those up to two hours after the one that is held.
+		p.at("slot of a full burst", p.refused(costing(l, 3)).Slot, slots[held].Add(time.Hour))
+	}
 }
 
-// Each limit of the request gives back for itself.
+// Trap 11: each of the slots at one instant is given back, and no more than there are.
+func testReleaseOfABurst(p *probe) {
+	for times := range 4 {
+		l := limit(fmt.Sprint("k", times), every(time.Hour, 4))
+		at := p.batch(request(costing(l, 2)), request(l), request(l))[0].Slot
+		for range times {
+			p.releases(at, l)
+		}
+		p.releases(at, costing(l, 3)) // nothing costs that
+		p.hasLeft(l, min(times, 2))
+	}
+	l := limit("other cost", every(time.Hour, 4))
+	two := p.takes(costing(l, 2))
+	p.releases(two, l)
+	p.hasLeft(l, 2)
+}
+
+// Each limit of the request gives back for itself, all that it was charged.
 func testReleaseOfSeveralLimits(p *probe) {
 	a, b, c := limit("a", every(time.Hour, 1)), limit("b", every(2*time.Hour, 1)), limit("c", every(3*time.Hour, 1))
 	first := p.takes(a, b, c)
@@ -77,10 +112,9 @@ func testReleaseOfSeveralLimits(p *probe) {
 	p.at("slot of all", slot, first.Add(3*time.Hour))
 	p.at("a later slot of b", p.books(b), first.Add(5*time.Hour))
 	p.releases(slot, a, b, c)
-	// a and b were open before the slot of c; they stay charged up to it.
-	p.at("slot of a, given back", p.books(a), slot)
-	p.at("slot of b, not given back", p.books(b), first.Add(7*time.Hour))
-	p.at("slot of c, given back", p.books(c), slot)
+	p.at("slot of a, given back", p.books(a), first.Add(time.Hour))
+	p.at("slot of b, where a later one is held", p.books(b), first.Add(7*time.Hour))
+	p.at("slot of c, given back", p.books(c), first.Add(3*time.Hour))
 }
 
 // Giving back what was never granted gives nothing.

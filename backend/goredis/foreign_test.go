@@ -20,9 +20,12 @@ var foreignValues = map[string][]any{
 	"stream":            {"XADD", "", "*", "field", "value"},
 	"empty string":      {"SET", "", ""},
 	"number":            {"SET", "", "1700000000.123456"},
-	"a byte too short":  {"SET", "", "\x01" + strings.Repeat("\x00", 47)},
-	"a byte too long":   {"SET", "", "\x01" + strings.Repeat("\x00", 49)},
-	"of another layout": {"SET", "", "\x02" + strings.Repeat("\x00", 48)},
+	"a byte too short":  {"SET", "", "\x02" + strings.Repeat("\x00", 79)},
+	"a byte too long":   {"SET", "", "\x02" + strings.Repeat("\x00", 81)},
+	"part of a record":  {"SET", "", "\x02" + strings.Repeat("\x00", 80+12)},
+	"of another layout": {"SET", "", "\x03" + strings.Repeat("\x00", 80)},
+	"an old one short":  {"SET", "", "\x01" + strings.Repeat("\x00", 47)},
+	"an old one long":   {"SET", "", "\x01" + strings.Repeat("\x00", 80)},
 }
 
 // dump is the value of a key, as it is.

@@ -28,7 +28,8 @@ func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
 }
 
 // Release implements [backend.Releaser]: a stamp is microseconds since 1970 by
-// the server's clock.
+// the server's clock. After an error the slot may have been given back or not, and is
+// lost.
 func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int64) error {
 	if err := b.enter(ctx); err != nil || len(limits) == 0 {
 		return err
@@ -40,13 +41,35 @@ func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int
 	for i := range limits {
 		keys[i] = b.prefix + limits[i].Key
 	}
-	channel, head := b.news.releaseNews()
-	given, err := releaseScript.Run(ctx, b.client, keys, encodeRelease(stamp, limits), b.ttl, channel, head).Int64Slice()
+	given, err := b.release(ctx, "evalsha", releaseHash, keys, stamp, limits)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		given, err = b.release(ctx, "eval", releaseSource, keys, stamp, limits)
+	}
 	for _, i := range given {
 		b.news.watchers.Tell(backend.Change{Kind: backend.ChangeRelease, Key: limits[i-1].Key})
 	}
 	return b.setupError(err)
 }
+
+// release returns which limits have got something back, by index from 1 on.
+func (b *Backend) release(ctx context.Context, command, script string, keys []string, stamp int64, limits []backend.Limit) ([]int64, error) {
+	args := []any{command, script, len(keys)}
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	channel, head := b.news.releaseNews()
+	args = append(args, encodeRelease(stamp, limits), b.ttl, channel, head)
+	cmd := once{redis.NewCmd(ctx, args...)}
+	_ = b.client.Process(ctx, cmd) // the command has its error
+	return cmd.Int64Slice()
+}
+
+// once is a command that the client does not send again if the answer is lost. A slot
+// that is given back twice could be that of another, at the same instant.
+type once struct{ *redis.Cmd }
+
+// NoRetry implements [redis.Cmder].
+func (once) NoRetry() bool { return true }
 
 // Clear implements [backend.Backend]: it deletes all keys that begin with the
 // prefix, by SCAN and UNLINK, which do not hold up the server. Keys that others

@@ -91,3 +91,24 @@ func TestWindowsWhenAnswersAreLost(t *testing.T) {
 		t.Errorf("%d slots: %v, want many and nil", len(stamps), err)
 	}
 }
+
+// Traps 11 and 18: the answer to Release is lost. It is an error, and is not tried again: of
+// two slots at one instant the other one stays, since somebody holds it.
+func TestLostAnswerToRelease(t *testing.T) {
+	b, l := lossyBackend(t, 3)
+	k := limit("k", every(time.Hour, 5))
+	ds := decide(t, b, request(k), request(k))
+	if err := b.Release(t.Context(), []backend.Limit{limit("load", every(time.Hour, 1))}, 0); err != nil {
+		t.Fatalf("Release() = %v, want nil", err)
+	}
+	l.lose.Store(1)
+	err := b.Release(t.Context(), []backend.Limit{k}, ds[0].Stamp)
+	l.lose.Store(-1 << 60)
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() {
+		t.Errorf("Release() whose answer was lost = %v, want a timeout", err)
+	}
+	if got := left(t, b, k); got != 4 {
+		t.Errorf("slots left of 5, one used and one given back = %d, want 4", got)
+	}
+}

@@ -28,7 +28,10 @@ func TestSixteenDigitsSurvive(t *testing.T) {
 		if d := l.one(0, limit(key, p)); d.Granted || d.Stamp != now+3 {
 			t.Errorf("slot of the next = %+v, want it refused until %d", d, now+3)
 		}
-		want := stored{at: float64(now), tat: float64(now + 3), last: float64(now + 2), interval: 1}
+		want := stored{
+			at: float64(now), tat: float64(now + 3), last: float64(now + 2), interval: 1,
+			slot: float64(now), cost: 1, count: -3,
+		}
 		if got := getStored(t, client, l.prefix+key); got != want {
 			t.Errorf("state = %+v, want %+v", got, want)
 		}
@@ -38,7 +41,7 @@ func TestSixteenDigitsSurvive(t *testing.T) {
 			t.Errorf("state of a held key = %+v, want %+v", got, want)
 		}
 		l.release(t, []backend.Limit{limit(key, p)}, now+2)
-		want.tat, want.last = float64(now+2), float64(now+1)
+		want.tat, want.last, want.count = float64(now+2), float64(now+1), -2
 		if got := getStored(t, client, l.prefix+key); got != want {
 			t.Errorf("state after a slot was given back = %+v, want %+v", got, want)
 		}

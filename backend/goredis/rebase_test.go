@@ -41,8 +41,8 @@ func TestRebaseOfAnyIntervals(t *testing.T) {
 		later := request(limit("k", after))
 		later.NotBefore = time.UnixMicro(l.now + 1)
 		l.reserve(t, later)
-		state := gcra.State{}.Charge(labStart, micro(before), charge.Cost)
-		want := rebase(state, l.now, after)
+		state := gcra.State{}.Charge(nanos(labStart), micro(before), charge.Cost)
+		want := rebase(inMicros(state), l.now, after)
 		value, err := client.Get(l.t.Context(), l.prefix+"k").Result()
 		if err != nil {
 			t.Fatalf("GET: %v, want nil", err)

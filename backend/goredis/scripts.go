@@ -29,7 +29,8 @@ var (
 	reserveSource = shared + reserveOwn
 	reserveHash   = redis.NewScript(reserveSource).Hash()
 	holdScript    = redis.NewScript(shared + holdOwn)
-	releaseScript = redis.NewScript(shared + releaseOwn)
+	releaseSource = shared + releaseOwn
+	releaseHash   = redis.NewScript(releaseSource).Hash()
 	newsScript    = redis.NewScript(newsSource)
 	holdsScript   = redis.NewScript(holdsSource)
 )

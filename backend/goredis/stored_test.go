@@ -11,6 +11,8 @@ import (
 // stored is what Redis holds of a limit.
 type stored struct {
 	at, tat, last, interval, closed, turn float64
+	base, slot, cost, count               float64
+	older                                 string
 }
 
 // debtUntil is until when the limit must not be forgotten.
@@ -18,17 +20,17 @@ func (s stored) debtUntil() int64 { return int64(max(s.tat, s.closed, s.turn)) }
 
 func parseStored(t fatalT, value string) stored {
 	t.Helper()
-	if len(value) != 49 || value[0] != 1 {
-		t.Fatalf("value of a limit = %q, want version 1 and 6 doubles", value)
+	if len(value) < 81 || (len(value)-81)%24 != 0 || value[0] != 2 {
+		t.Fatalf("value of a limit = %q, want version 2, 10 doubles, and 3 for each older record", value)
 	}
-	var n [6]float64
+	var n [10]float64
 	for i := range n {
 		n[i] = math.Float64frombits(binary.LittleEndian.Uint64([]byte(value[1+8*i:])))
 		if n[i] != math.Trunc(n[i]) {
 			t.Fatalf("number %d of a limit = %v, want an integer", i, n[i])
 		}
 	}
-	return stored{n[0], n[1], n[2], n[3], n[4], n[5]}
+	return stored{n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9], value[81:]}
 }
 
 // getStored reads a limit.

@@ -79,7 +79,7 @@ type found struct {
 
 // entry is what is kept of a key.
 type entry struct {
-	gcra.State
+	gcra.Ledger
 	closed int64 // the key is held until then
 }
 
@@ -179,16 +179,19 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 		if e == nil {
 			continue
 		}
+		open := e.closed
 		if horizon < backend.Unlimited {
-			// Kept even if the request is refused: rebased anew at a later now,
+			// Rebased even if the request is refused: rebased anew at a later now,
 			// the slot that a refusal names would move away from it.
-			before := e.Interval
-			e.State = e.Rebase(now, l.Params)
-			if before != e.Interval {
+			before := e.State().Interval
+			open = max(open, e.Open(now, l.Params, l.Units()))
+			if before != e.State().Interval {
 				mixed, was = i, before
 			}
+		} else {
+			open = max(open, e.Slot(now, l.Params, l.Units()))
 		}
-		if open := max(e.closed, e.Slot(now, l.Params, l.Units())); open > slot {
+		if open > slot {
 			slot, binding, held = open, i, open == e.closed
 		}
 	}
@@ -204,7 +207,7 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 			if e == nil {
 				e = s.add(l.Key)
 			}
-			e.State = e.Charge(slot, l.Params, l.Units())
+			e.Charge(now, slot, l.Params, l.Units())
 		}
 		for i := range list {
 			list[i].shard.latest = now
@@ -276,7 +279,7 @@ func (b *Backend) release(l *backend.Limit, stamp int64) (ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.keys[l.Key]; e != nil {
-		e.State, ok = e.Refund(stamp, l.Params, l.Units())
+		ok = e.Refund(stamp, l.Params, l.Units())
 	}
 	return ok
 }

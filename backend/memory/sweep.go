@@ -128,5 +128,6 @@ func (s *shard) shrink() {
 // due reports whether a key is no different from one never seen, and has been
 // idle for long enough.
 func (b *Backend) due(e *entry, now int64) bool {
-	return now >= e.TAT && now >= e.closed && now >= e.Last+int64(b.idleTTL)
+	s := e.State()
+	return now >= s.TAT && now >= e.closed && now >= s.Last+int64(b.idleTTL)
 }

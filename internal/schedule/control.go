@@ -82,17 +82,35 @@ func (s *Scheduler) Renewed() (l backend.Limit, repaced, ok bool) {
 // Doubt has the backend asked how a limit stands, as soon as a job wants to know.
 func (s *Scheduler) Doubt(now int64, key string) {
 	if lim := s.lookUp(key).limit; lim != nil {
-		if s.doubted == nil {
-			s.doubted = make(map[*limit]gcra.State)
-		}
-		s.doubted[lim] = s.expected(lim)
-		lim.state.TAT = min(lim.state.TAT, now)
-		for g := &lim.gate; g != nil; g = g.next {
-			g.turn = 0
-		}
-		s.opensEarlier(lim)
-		s.changed(lim)
+		s.doubt(now, lim, s.expected(lim))
 	}
+}
+
+// GivenBack says that the backend has been told to take back a slot that these limits
+// were charged for. What it could take back it alone knows, so it is asked.
+func (s *Scheduler) GivenBack(now int64, limits []backend.Limit) {
+	for i := range limits {
+		if lim := s.lookUp(limits[i].Key).limit; lim != nil {
+			state := s.expected(lim)
+			state.TAT -= chargeOf(limits[i].Params, limits[i].Units()) // about
+			s.doubt(now, lim, state)
+			s.alters(lim)
+		}
+	}
+}
+
+// doubt is Doubt for a limit that will prove to have about this state.
+func (s *Scheduler) doubt(now int64, lim *limit, expected gcra.State) {
+	if s.doubted == nil {
+		s.doubted = make(map[*limit]gcra.State)
+	}
+	s.doubted[lim] = expected
+	lim.state.TAT = min(lim.state.TAT, now)
+	for g := &lim.gate; g != nil; g = g.next {
+		g.turn = 0
+	}
+	s.opensEarlier(lim)
+	s.changed(lim)
 }
 
 // expected returns the state that a limit will prove to have, as far as can be told.
@@ -117,22 +135,4 @@ func (s *Scheduler) SetWorkers(now int64, n int) {
 	s.tick(now)
 	s.idle += n - s.cfg.Workers
 	s.cfg.Workers = n
-}
-
-// Withdrawn is Finished for a job that was granted slot and will not start after
-// all; the backend has been told to take the slot back.
-func (s *Scheduler) Withdrawn(now int64, j *Job, slot int64) {
-	if t := j.terms; t != nil {
-		for i, lim := range t.under {
-			cost := t.limits[i].Units()
-			if lim.params.ValidateCost(cost) != nil {
-				continue // they were others when it was granted
-			}
-			lim.state, _ = lim.state.Refund(slot, lim.params, cost)
-			s.alters(lim)
-			s.opensEarlier(lim)
-			s.changed(lim)
-		}
-	}
-	s.Finished(now, j, false)
 }

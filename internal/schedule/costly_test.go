@@ -118,7 +118,7 @@ func TestTrap6LoweredWhileItAsks(t *testing.T) {
 			t.Errorf("%s: the TAT is %v, want from %v to %v", answer, time.Duration(at), time.Duration(least), time.Duration(most))
 		}
 		if answer == "granted" {
-			w.Withdrawn(0, j, 0)
+			w.Finished(0, j, false)
 		}
 		w.step()
 		if answer == "granted" || answer == "rejected" {

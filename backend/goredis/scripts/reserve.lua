@@ -21,8 +21,8 @@ local function rebase(k, t)
     return
   end
   mixed[#mixed + 1] = pack('<I4dd', k, old, t)
-  local base = max(now, last[k])
-  local debt = tat[k] - base
+  local from = max(now, last[k])
+  local debt = tat[k] - from
   if debt > 0 then
     local events = floor(debt / old)
     local part = (debt - events * old) * t
@@ -31,10 +31,60 @@ local function rebase(k, t)
     else
       part = ceil(part / old) + 1 -- the product was rounded, maybe down
     end
-    tat[k] = base + min(events * t + part, MAX_SPAN)
+    tat[k] = from + min(events * t + part, MAX_SPAN)
     changed[k] = true
   end
   interval[k] = t
+  seal(k)
+end
+
+local RECALL = 500000 -- gcra.Recall
+
+-- outdated tells whether a record makes no difference any more when it is forgotten.
+local function outdated(slot, cost, count)
+  if cost == 0 then
+    return slot <= now
+  end
+  return last_of(slot, cost, count) < now - RECALL
+end
+
+-- keep puts the latest record with the older ones, less those that are too old.
+local function keep(k)
+  local slot, cost, count, records, at = slot1[k], cost1[k], count1[k], older[k], 1
+  while at < #records do
+    local s, c, n = parse(RECORD, records, at)
+    if not outdated(s, c, n) then
+      break
+    end
+    base[k] = after(base[k], s, c, n)
+    at = at + RECORD_SIZE
+  end
+  if at > #records and outdated(slot, cost, count) then
+    base[k], older[k] = after(base[k], slot, cost, count), ''
+    return
+  end
+  records = string.sub(records, at) .. pack(RECORD, slot, cost, count)
+  if #records > MOST * RECORD_SIZE then
+    local s1, c1, n1, s2, c2, n2, rest = parse('<dddddd', records)
+    records = pack(RECORD, fold(k, s1, c1, n1, s2, c2, n2)) .. string.sub(records, rest)
+  end
+  older[k] = records
+end
+
+-- record notes a charge.
+local function record(k, t, slot, cost)
+  if tat[k] <= now or interval[k] ~= t then
+    seal(k) -- what has been paid for, or was of other params
+  end
+  local n = count1[k]
+  if cost1[k] == cost and n > 0 and slot == slot1[k] then
+    count1[k] = n + 1
+  elseif cost1[k] == cost and n <= 1 and slot == slot1[k] + abs(n) * cost then
+    count1[k] = -abs(n) - 1
+  else
+    keep(k)
+    slot1[k], cost1[k], count1[k] = slot, cost, 1
+  end
 end
 
 load()
@@ -122,10 +172,12 @@ while at <= size do
       local a = tat[k]
       if not a then
         tat[k], last[k], closed[k], turn[k] = slot + cost[i], slot, 0, 0
+        base[k], slot1[k], cost1[k], count1[k], older[k] = 0, slot, cost[i], 1, ''
       else
         if a - room[i] + cost[i] + horizon < now then
           turn[k] = 0 -- it has been idle: those who had turns are gone
         end
+        record(k, t, slot, cost[i])
         tat[k] = max(a, slot) + cost[i]
         last[k] = max(last[k], slot)
       end

@@ -1,9 +1,13 @@
 -- What the scripts share: the state of the limits named in KEYS.
 --
--- A limit is a string of seven numbers. All instants and times are integers of
--- microseconds, instants since 1970 by this server's clock, held in doubles,
--- which are exact up to 2^53: that is until the year 2255.
-local FORMAT, SIZE, VERSION = '<Bdddddd', 49, 1
+-- A limit is a string of a byte for the version, ten numbers, and three numbers for
+-- each older record of its charges: see gcra.Ledger, whose arithmetic this is. Version
+-- 1 has six numbers, and charges that can't be taken back. All instants and times are
+-- integers of microseconds, instants since 1970 by this server's clock, held in
+-- doubles, which are exact up to 2^53: that is until the year 2255.
+local FORMAT, SIZE, VERSION = '<Bdddddddddd', 81, 2
+local RECORD, RECORD_SIZE = '<ddd', 24
+local FORMAT1, SIZE1 = '<Bdddddd', 49
 
 -- By index in KEYS. A limit without debt has no entry in tat.
 local tat = {}      -- theoretical arrival time
@@ -11,6 +15,11 @@ local last = {}     -- the latest slot given out
 local interval = {} -- T of the params that charged it last, 0 before
 local closed = {}   -- held until then, or 0
 local turn = {}     -- the latest turn given to one who was refused, or 0
+local base = {}     -- tat before the charges that records are kept of
+local slot1 = {}    -- the latest record: the slot of the first of its charges,
+local cost1 = {}    --   what each of them costs; 0: they can't be taken back
+local count1 = {}   --   and how many they are; negative: one after another
+local older = {}    -- the records before, as they are stored
 local foreign = {}  -- true: the value is no limit
 local changed = {}
 
@@ -20,7 +29,33 @@ local pack, parse = struct.pack, struct.unpack
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
-local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
+local floor, ceil, max, min, abs = math.floor, math.ceil, math.max, math.min, math.abs
+
+-- seal makes all charges such that can't be taken back.
+local function seal(k)
+  base[k], slot1[k], cost1[k], count1[k], older[k] = tat[k], last[k], 0, 1, ''
+end
+
+-- after is a TAT after the charges of a record.
+local function after(a, slot, cost, count)
+  return max(a, slot) + abs(count) * cost
+end
+
+-- last_of is the last slot of a record.
+local function last_of(slot, cost, count)
+  if count > 0 then
+    return slot
+  end
+  return slot + max(-count - 1, 0) * cost
+end
+
+-- fold makes the two oldest of some records one that can't be taken back.
+local function fold(k, s1, c1, n1, s2, c2, n2)
+  base[k] = after(after(base[k], s1, c1, n1), s2, c2, n2)
+  return max(last_of(s1, c1, n1), last_of(s2, c2, n2)), 0, 1
+end
+
+local MOST = 32 -- older records
 
 -- load reads all limits.
 local function load()
@@ -29,22 +64,28 @@ local function load()
     local values = redis.call('MGET', unpack(KEYS, from, min(from + 999, #KEYS)))
     for i = 1, #values do
       local k, value = from + i - 1, values[i]
+      local size, version = value and #value, value and string.byte(value)
+      local at, _
       if not value then
         missing[#missing + 1] = KEYS[k]
         places[#places + 1] = k
-      elseif #value ~= SIZE or string.byte(value) ~= VERSION then
-        foreign[k] = true
+      elseif version == VERSION and size >= SIZE and (size - SIZE) % RECORD_SIZE == 0 then
+        _, at, tat[k], last[k], interval[k], closed[k], turn[k], base[k], slot1[k], cost1[k], count1[k] = parse(FORMAT, value)
+        older[k] = size > SIZE and string.sub(value, SIZE + 1) or ''
+      elseif version == 1 and size == SIZE1 then
+        _, at, tat[k], last[k], interval[k], closed[k], turn[k] = parse(FORMAT1, value)
+        seal(k)
       else
-        local _, at, a, l, t, c, u = parse(FORMAT, value)
-        if at > now then
-          -- The clock was set back, or this is another server. What is left to
-          -- wait stays as it was. That is written, even if all are refused: else
-          -- it would stay so until the clock is again where it was.
-          local back = at - now
-          a, l, c, u = a - back, l - back, max(c - back, 0), 0
-          changed[k] = true
-        end
-        tat[k], last[k], interval[k], closed[k], turn[k] = a, l, t, c, u
+        foreign[k] = true
+      end
+      if at and at > now then
+        -- The clock was set back, or this is another server. What is left to wait
+        -- stays as it was. That is written, even if all are refused: else it would
+        -- stay so until the clock is again where it was.
+        local back = at - now
+        tat[k], last[k], closed[k], turn[k] = tat[k] - back, last[k] - back, max(closed[k] - back, 0), 0
+        seal(k)
+        changed[k] = true
       end
     end
   end
@@ -64,6 +105,7 @@ end
 -- new makes a limit that has no debt.
 local function new(k)
   tat[k], last[k], interval[k], closed[k], turn[k] = 0, 0, 0, 0, 0
+  base[k], slot1[k], cost1[k], count1[k], older[k] = 0, 0, 0, 0, ''
 end
 
 -- save writes the limits that have changed. They live, in milliseconds, at least
@@ -72,14 +114,15 @@ end
 -- New limits with equal params are mostly equal: value and time are made once.
 local function save(extra)
   local call = redis.call
-  local a0, l0, t0, value, ttl -- of the one before
+  local a0, l0, t0, b0, s0, p0, n0, o0, value, ttl -- of the one before
   for k in pairs(changed) do
     local a, l, t, c, u = tat[k], last[k], interval[k], closed[k], turn[k]
-    if a ~= a0 or l ~= l0 or t ~= t0 or c + u > 0 then
-      value = pack(FORMAT, VERSION, now, a, l, t, c, u)
+    local b, s, p, n, o = base[k], slot1[k], cost1[k], count1[k], older[k]
+    if a ~= a0 or l ~= l0 or t ~= t0 or b ~= b0 or s ~= s0 or p ~= p0 or n ~= n0 or o ~= o0 or c + u > 0 then
+      value = pack(FORMAT, VERSION, now, a, l, t, c, u, b, s, p, n) .. o
       ttl = ceil((max(a, c, u) - now) / 1000) + 1
       ttl = string.format('%.0f', max(ttl, 1) + extra)
-      a0, l0, t0 = c + u == 0 and a, l, t
+      a0, l0, t0, b0, s0, p0, n0, o0 = c + u == 0 and a, l, t, b, s, p, n, o
     end
     call('SET', KEYS[k], value, 'PX', ttl)
   end
