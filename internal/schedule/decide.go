@@ -200,6 +200,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()
+			lim.uncharged = lim.state.TAT
 			lim.state = lim.state.Charge(slot, lim.params, u.gate.cost)
 			s.changed(lim)
 			if s.cfg.Shared && !lim.charged {

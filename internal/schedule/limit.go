@@ -9,10 +9,11 @@ import (
 // limit is the scheduler's picture of one limit. The backend may know of more
 // debt than the picture shows, never of less.
 type limit struct {
-	name   *name
-	params gcra.FreqLimitParams // those used last
-	state  gcra.State
-	closed int64 // held until then
+	name      *name
+	params    gcra.FreqLimitParams // those used last
+	state     gcra.State
+	uncharged int64 // state.TAT before the latest charge
+	closed    int64 // held until then
 
 	gate gate // for the cost that was used first
 
@@ -137,6 +138,7 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 		s.renew(lim, lim.params.Interval() != p.Interval())
 	}
 	lim.state = lim.state.Rebase(now, p)
+	lim.uncharged = lim.state.TAT
 	if doubted, ok := s.doubted[lim]; ok {
 		s.doubted[lim] = doubted.Rebase(now, p)
 	}

@@ -305,14 +305,19 @@ func (s *Scheduler) enterAll(now int64, n *name, old *lane) {
 	}
 }
 
-// uncharge takes back what taking the head of a lane charged. Where others have
-// charged since, or it was the first charge after a rest, what is left is not
-// exact; the backend's next answer puts it right.
+// uncharge takes back what taking the head of a lane charged: exactly, if it was the
+// latest charge. Else the limit may seem to open up to a horizon later than it does; the
+// backend's next answer puts that right.
 func (s *Scheduler) uncharge(l *lane) {
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()
-			lim.state.TAT -= chargeOf(lim.params, u.gate.cost)
+			charge := chargeOf(lim.params, u.gate.cost)
+			if lim.state.TAT == max(lim.uncharged, l.head.Slot)+charge {
+				lim.state.TAT = lim.uncharged
+			} else {
+				lim.state.TAT -= charge
+			}
 			s.opensEarlier(lim)
 			s.changed(lim)
 		}
