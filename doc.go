@@ -48,8 +48,10 @@
 //     claims its slot: others then may take those limits only if that does not put it
 //     off. Without that, a job under two busy limits might never find both open.
 //   - A slot that was taken, at most Config.Horizon ahead, by a job that then does not
-//     run is given back only if no later one has been given out, and if the backend is
-//     a [backend.Releaser].
+//     run is given back, if the backend is a [backend.Releaser]. But a limit does not
+//     open before slots that others hold: at Burst 1 a slot given back between two others
+//     leaves a hole of one interval. [backend.Releaser] says what else is lost; a change of
+//     the limit's params is part of that. A process that is killed gives back nothing.
 //   - Where processes share a busy limit through a backend, each asks for it in its
 //     turn, a few horizons after the one before. Order, priority and claims hold inside
 //     a process only, a job may wait for its process's turn, and jobs under two limits

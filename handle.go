@@ -34,8 +34,9 @@ func (d *Dispatcher[T]) Track(ctx context.Context, job Job[T]) (*Handle[T], erro
 }
 
 // Cancel ends the job. If it has not started it never will, and its limits are not
-// charged for it, unless its slot was taken already and others have taken later ones
-// since. If it runs, the context of its handler ends with the cause [ErrCanceled]: it
+// charged for it: a slot that was taken already is given back, as far as the backend can
+// ([backend.Releaser]). While others hold later slots, at Burst 1, that leaves a hole of one
+// interval. If it runs, the context of its handler ends with the cause [ErrCanceled]: it
 // ends as [Canceled] if the handler then returns an error, and is not retried. Cancel
 // does not wait for that.
 //

@@ -20,8 +20,10 @@ import (
 //   - Waits for one key end in the order in which they began.
 //   - A wait that is canceled gives its slot to the next one in line, or back to
 //     the backend if that is a [backend.Releaser]: it leaves no hole in the
-//     schedule, unless others of the backend were granted a later slot, or the
-//     backend is in another process and was just being asked.
+//     schedule, however many are canceled at once. But while others of the backend
+//     hold later slots, at Burst 1, there is a hole of one interval; and what a
+//     backend in another process is just being asked for, it has to give back by
+//     itself, as goredis does.
 //   - Keys are independent of each other.
 //
 // All methods are safe for concurrent use. Use [NewFreqLimit]: methods of the zero value
@@ -52,7 +54,7 @@ type line struct {
 	since    time.Time     // its latest slot, or when its first waiter came
 
 	spares    []slot // to give back to the backend, the latest first
-	releasing bool   // somebody does: it takes back the last one only
+	releasing bool   // somebody does, in that order
 }
 
 type waiter struct {

@@ -13,7 +13,8 @@ import (
 // those to come, whatever params they bring, until it is called again; with the zero
 // params, they bring their own again. If the limit is raised, jobs start at the new pace
 // at once; if it is lowered, what was used up before is paid for, and no burst slips
-// through. A job that costs more than a lowered Burst fails.
+// through. A job that costs more than a lowered Burst fails. Slots that were taken under
+// another interval, at most Config.Horizon ahead, can't be given back any more.
 //
 // Others that share the backend must be told too: a limit has the params that were used
 // last. The error is what the params have against them; nothing is changed then.

@@ -2,7 +2,8 @@
 // [Backend] interface, what is asked of it ([Request]) and what it answers
 // ([Decision]).
 //
-// A backend holds one [gcra.State] for each key. It decides; whoever asks only
+// A backend holds one [gcra.State] for each key, or a [gcra.Ledger] if it takes
+// slots back. It decides; whoever asks only
 // waits until the slot that it was granted. Package memory implements it for one
 // process. To write another, implement the three methods and run the conformance
 // suite of package backendtest on it.
@@ -58,10 +59,21 @@ type Backend interface {
 // Releaser is an optional ability of a [Backend].
 type Releaser interface {
 	// Release gives back a slot that Reserve granted for these limits and that
-	// nobody used; stamp is [Decision.Stamp]. Each limit for which a later slot
-	// was granted in between keeps its charge: the slot is lost there, never
-	// given out twice. Releasing a slot again changes nothing, unless it has been
-	// granted anew in between: who releases does so once.
+	// nobody used; stamp is [Decision.Stamp]. Each limit takes it back by itself,
+	// and is then as if it had never been charged for it, whatever was granted or
+	// given back since, and in whatever order. [gcra.Ledger] does that.
+	//
+	// A limit does not open before a slot that somebody still holds, so no slot is
+	// given out twice. A slot given back between two others is of use only once the
+	// later ones are given back too: at Burst 1 it leaves a hole of one interval.
+	//
+	// A limit keeps a charge that it does not remember. It may forget those made
+	// before its interval changed, before Clear, or before it had no debt; those
+	// whose slots came more than [gcra.Recall] before later charges; and the oldest
+	// of more than 33 at odd instants, neither at one nor evenly spaced.
+	//
+	// Slots of one cost at one instant are all the same, so the caller releases a
+	// slot once: to do so again may give back that of another.
 	Release(ctx context.Context, limits []Limit, stamp int64) error
 }
 

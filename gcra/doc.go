@@ -18,8 +18,11 @@
 //     events, in whatever order their instants were given out;
 //   - a key whose TAT has passed is as good as a key never seen.
 //
+// A [Ledger] keeps a few of the latest charges beside the TAT, so that they can be
+// taken back.
+//
 // The package is pure: it reads no clock, takes no lock, does no input or
-// output and allocates nothing but errors. Instants are int64 nanoseconds since
+// output and allocates nothing but errors and the records of a Ledger. Instants are int64 nanoseconds since
 // an epoch of the caller's choice, zero or later. All arithmetic is exact;
 // intervals are rounded up, so rounding never lets an event through early.
 package gcra

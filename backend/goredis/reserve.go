@@ -206,9 +206,8 @@ func (b *Backend) leave(sent *batch, places []place, reqs []backend.Request, dec
 	return true
 }
 
-// giveBack releases what was granted to a caller that has gone: the latest
-// first, for a limit takes back only its last slot. If that fails the slots are
-// lost.
+// giveBack releases what was granted to a caller that has gone, the latest first. If
+// that fails the slots are lost.
 func (b *Backend) giveBack(left leftBehind) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
