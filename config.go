@@ -65,7 +65,8 @@ type Config[T any] struct {
 
 	// Serial makes jobs of one key run one after another: the next one starts
 	// only when the handler of the one before has returned. So messages to one
-	// chat never overtake each other, not even in the network. Defaults to
+	// chat never overtake each other, not even in the network. A job that is to run
+	// again, but for [Snooze], is still the one before. Defaults to
 	// false: jobs of a key start in order, but may overlap, and two that start
 	// at one instant, on two workers, have no order that anyone could see.
 	Serial bool

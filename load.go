@@ -19,7 +19,7 @@ type Load struct {
 	Held    int // for the end of a hold, of their key or of a limit
 	Dated   int // for an instant of their own: NotBefore, Snooze or a retry
 	Paused  int // for Resume or ResumeKey
-	Behind  int // with Config.Serial, for the job of their key that runs
+	Behind  int // for a job of their key that is to run again or, with Config.Serial, runs
 }
 
 // Waiting is how many there are.

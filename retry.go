@@ -13,8 +13,8 @@ import (
 // not retry.
 //
 // While a job waits to run again it holds no worker, and the other jobs of its key
-// go on. With Config.Serial those of its priority do not: the next one starts when this
-// one has ended.
+// go on. With Config.Serial they do not, whatever their priority: the next one starts when
+// this one has ended.
 //
 // [Permanent] errors are not retried; [RetryAfter] and [Snooze] do not count. A panic
 // is not retried, but see [Recover].

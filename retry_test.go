@@ -310,3 +310,73 @@ func TestRetryAfterInAFullDispatcher(t *testing.T) {
 		}
 	})
 }
+
+// Until a job that was told to come back starts again, no job of its key and a lower
+// priority does, also where the key is not held; with Serial none at all. Without, one of
+// a higher priority goes first, as it would have done before.
+func TestNothingOvertakesRetryAfter(t *testing.T) {
+	for name, told := range map[string]error{
+		"its key":     dispatcher.RetryAfter(10*time.Second, nil),
+		"another key": dispatcher.RetryAfter(10*time.Second, nil).Holding("bot"),
+		"its limits":  dispatcher.RetryAfter(10*time.Second, nil).HoldingLimits(),
+	} {
+		for _, serial := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, serial %v", name, serial), func(t *testing.T) {
+				inEachBackend(t, func(t *testing.T, b backend.Backend) {
+					s := open(t, b, config{Serial: serial}, func(_ context.Context, j job) error {
+						if j.Payload == "told off" && j.Attempt() == 1 {
+							return told
+						}
+						return nil
+					})
+					// Its limit is closed for longer than the hold.
+					s.submit("chat", "told off", limit("slow", every(30*time.Second)))
+					time.Sleep(time.Second)
+					s.submitJob(job{Key: "chat", Payload: "low", Priority: -1, Limits: []dispatcher.Limit{}})
+					s.submitJob(job{Key: "chat", Payload: "behind", Limits: []dispatcher.Limit{}})
+					s.submitJob(job{Key: "chat", Payload: "high", Priority: 1, Limits: []dispatcher.Limit{}})
+					s.submit("other", "other", limit("open", perSecond(1)))
+					s.drain()
+					high := time.Second // nothing keeps it
+					switch {
+					case serial:
+						high = 30 * time.Second
+					case name == "its key":
+						high = 10 * time.Second
+					}
+					s.wantNear("told off", 0, 30*time.Second)
+					s.wantNear("behind", 30*time.Second)
+					s.wantNear("low", 30*time.Second)
+					s.wantNear("high", high)
+					s.wantNear("other", time.Second)
+					if again, low := s.startsOf("told off")[1], s.startsOf("low")[0]; low < again {
+						t.Errorf("the job of a lower priority starts at %v, before %v", low, again)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Retries of serial jobs keep all of their key waiting, whatever the priority, until the
+// job has ended: also if it is canceled meanwhile.
+func TestSerialRetryIsCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, inMemory(), config{Serial: true, Retry: steady(3)}, func(_ context.Context, j job) error {
+			if j.Payload == "fails" {
+				return errFailed
+			}
+			return nil
+		})
+		h := s.track(job{Key: "chat", Payload: "fails"})
+		time.Sleep(100 * time.Millisecond)
+		for p := range 3 {
+			s.submitJob(job{Key: "chat", Payload: "waits", Priority: p - 1})
+		}
+		time.Sleep(100 * time.Millisecond)
+		h.Cancel()
+		s.drain()
+		s.wantStarts("fails", 0)
+		s.wantStarts("waits", 200*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond)
+	})
+}

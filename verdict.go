@@ -13,12 +13,13 @@ import (
 // Retry-After". The cause, which may be nil, is why: the server's answer, say. It is
 // in the text of the error, is logged with it, and [errors.Is] and [errors.As] find it.
 //
-// The job goes back to the front of its key, so that nothing of its priority
-// overtakes it there, and its key is held for d. No job of a held key starts, and none
-// that is under a limit with that key, in all dispatchers that share the backend: see
-// [backend.Watcher] and [backend.Request] for how they hear of it. A hold only extends.
-// Other keys go on; see [RetryAfterError.Holding] to hold other keys in place of the
-// job's. While it waits, the job holds no worker.
+// The job goes back to the front of its key: until it starts again no job of its
+// priority or a lower one starts there, and with Config.Serial none at all. And its key
+// is held for d. No job of a held key starts, and none that is under a limit with that
+// key, in all dispatchers that share the backend: see [backend.Watcher] and
+// [backend.Request] for how they hear of it. A hold only extends. Other keys go on; see
+// [RetryAfterError.Holding] to hold other keys in place of the job's. While it waits,
+// the job holds no worker.
 //
 // It is not a failure: it does not count for Retry.MaxAttempts. Retry.MaxHolds bounds
 // how often a job may be told so. A d of zero or less runs the job again at once.

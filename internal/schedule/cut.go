@@ -65,10 +65,15 @@ func (s *Scheduler) cutOff(l *lane) *piece {
 	to.surface()
 	p.earlier = l.more().cut
 	l.rare.cut = p
+	gone := l.keeps
 	if asks != nil {
 		l.append(asks)
 		s.renumber(asks)
+		if asks.keeps() {
+			gone--
+		}
 	}
+	l.unkeep(gone)
 	return p
 }
 

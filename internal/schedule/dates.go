@@ -66,12 +66,13 @@ type byDeadline dated
 func (d *byDeadline) before(o *byDeadline) bool { return d.Deadline < o.Deadline }
 func (d *byDeadline) place() *int32             { return &d.deadlinePos }
 
-// The lowest bits of a seq say that the job has dates, and that it has been removed
-// and is still between others in its lane.
+// The lowest bits of a seq say that the job has dates, that it has been removed and is
+// still between others in its lane, and that it keeps its key.
 const (
 	datedBit = 1
 	goneBit  = 2
-	seqStep  = 4
+	keepBit  = 4
+	seqStep  = 8
 )
 
 func (j *Job) hasDates() bool { return j.seq&datedBit != 0 }
@@ -108,7 +109,8 @@ func (s *Scheduler) SubmitDated(now int64, j *Job, key string, priority int, lim
 }
 
 // Later is Finished for a job that is to run again, not before an instant. With
-// hold, it keeps its place: its lane waits for it. Else it is not there until then, and
+// hold, it keeps its place and its key: its lane waits for it, and so do others of the
+// key, see keep.go. Else it is not there until then, and
 // goes before those that arrived after it.
 func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 	s.tick(now)
@@ -125,6 +127,7 @@ func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 	if hold {
 		s.rejoin(l, j)
 		s.setApart(l, d, held)
+		s.keep(l, j)
 	} else {
 		s.setApart(l, d, asleep)
 	}
@@ -388,23 +391,32 @@ func (s *Scheduler) remove(now int64, j, before *Job) {
 		}
 	}
 	s.over(j)
+	if p != nil {
+		switch {
+		case l.head == j:
+			l.pop()
+		case d != nil && d.strays:
+			l.unstray(d)
+		default:
+			l.lose(j, before)
+		}
+		return
+	}
+	goOn := s.unkeep(l, j)
 	switch {
 	case l.head == j:
-		if p != nil {
-			l.pop()
-			return
-		}
 		s.park(l)
 		l.pop()
 		s.next(now, l)
-		return
 	case d != nil && d.strays:
 		l.unstray(d)
+		s.shortened(l)
 	default:
 		l.lose(j, before)
-	}
-	if p == nil {
 		s.shortened(l)
+	}
+	if goOn {
+		s.enterAll(now, l.name, nil)
 	}
 }
 

@@ -217,7 +217,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 func (s *Scheduler) goesOn(now int64, l *lane) bool {
 	next := l.head.next
 	return !s.cfg.Serial && len(l.uses) == 0 && next != nil && next.terms == nil &&
-		!l.head.hasDates() && next.seq&(datedBit|goneBit) == 0 && l.aside() == nil && s.holdsEnd <= now
+		l.head.seq&(datedBit|keepBit) == 0 && next.seq&(datedBit|goneBit) == 0 && l.aside() == nil && s.holdsEnd <= now
 }
 
 // startFree makes the head of a lane that goes on a running job. It is start for

@@ -23,6 +23,16 @@ func TestForecastIsWhatHappens(t *testing.T) {
 		w := newWorld(t, work.cfg)
 		w.Scheduler = m.Scheduler
 		w.takes = func(*Job) int64 { return takes }
+		retried := map[int]bool{}
+		w.again = func(j *Job) bool {
+			d := work.work[idOf(j)].again
+			if d == 0 || retried[idOf(j)] {
+				return false
+			}
+			retried[idOf(j)] = true
+			w.delay(j.Key(), d)
+			return true
+		}
 		ids := map[int]bool{}
 		for _, e := range work.events {
 			if e.at > end || e.do == cancels {
@@ -52,6 +62,7 @@ func TestForecastIsWhatHappens(t *testing.T) {
 			running = append(running, r.Run())
 		}
 		im := m.Image(w.now, running)
+		w.again = nil
 		w.starts, w.expired, w.failed = nil, nil, nil
 		type start struct {
 			key  string

@@ -136,7 +136,7 @@ func (w *world) neglected() *lane {
 	}
 	for _, n := range w.names.All() {
 		for l := range n.lanes() {
-			if l.length == 0 || (w.cfg.Serial && w.busyKey(l.name.key)) {
+			if l.length == 0 || w.cfg.Serial && w.busyKey(l.name.key) || w.behind(l) {
 				continue
 			}
 			opens := w.closed[l.name.key]

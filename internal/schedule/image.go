@@ -134,19 +134,23 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 		order[i] = &im.lanes[i]
 	}
 	slices.SortFunc(order, func(a, b *laneImage) int { return cmp.Compare(a.first(), b.first()) })
-	copyOf := func(ji jobImage) *Job {
+	copyOf := func(l *lane, ji jobImage) *Job {
 		j := &Job{Arrival: ji.arrival, seq: ji.seq &^ (datedBit | goneBit)}
 		if ji.job == target {
 			stand = j
 		}
 		s.jobs++
+		if j.keeps() {
+			j.seq &^= keepBit
+			s.keep(l, j)
+		}
 		return j
 	}
 	for _, li := range order {
 		l := s.find(li.key, li.rank.priority)
 		l.lastSlot = li.lastSlot
 		for _, ji := range li.jobs {
-			j := copyOf(ji)
+			j := copyOf(l, ji)
 			j.terms = s.share(ji.limits, l.tail)
 			l.append(j)
 		}
@@ -161,7 +165,7 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 			}
 		}
 		for _, di := range li.strays {
-			j := copyOf(di.jobImage)
+			j := copyOf(l, di.jobImage)
 			j.terms, j.lane = s.share(di.limits, nil), l
 			d := s.redate(j, di)
 			l.stray(d)
@@ -171,7 +175,7 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 			s.await(j)
 		}
 		for _, di := range li.asleep {
-			j := copyOf(di.jobImage)
+			j := copyOf(l, di.jobImage)
 			j.terms = s.share(di.limits, nil)
 			s.setApart(l, s.redate(j, di), asleep)
 			s.await(j)

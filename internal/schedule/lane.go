@@ -51,8 +51,8 @@ func (j *Job) Limits() []backend.Limit {
 }
 
 // lane is the FIFO of the jobs of one key and priority. Its head is in one of
-// three states: waiting in a cohort, asking the backend, or parked because a
-// job of the key runs and jobs of a key are serial.
+// three states: waiting in a cohort, asking the backend, or parked because another
+// job of the key goes first.
 type lane struct {
 	name *name
 	rare *rare // nil for most
@@ -72,6 +72,7 @@ type lane struct {
 	seen    uint32 // Scheduler.looks, if the looker has seen it
 	gone    uint16 // jobs between head and tail that have been removed
 	state   laneState
+	keeps   int32 // jobs that keep the key: see keep.go
 }
 
 // rare is what few lanes have.
@@ -80,6 +81,9 @@ type rare struct {
 	aside    aside     // the jobs that are not between head and tail
 	stay     *stay     // nil but in a forecast
 	cut      *piece    // the latest jobs that have been cut off and not removed; nil: none
+	lead     int64     // the slot of the latest job that has kept the key, 0 if there was none
+
+	keeperPos int32 // in siblings.keepers
 }
 
 // more returns l.rare.
@@ -92,7 +96,7 @@ func (l *lane) more() *rare {
 
 // tidy gives up l.rare if there is nothing in it.
 func (l *lane) tidy() {
-	if r := l.rare; r != nil && r.siblings == nil && r.aside.empty() && r.stay == nil && r.cut == nil {
+	if r := l.rare; r != nil && r.siblings == nil && r.aside.empty() && r.stay == nil && r.cut == nil && r.lead == 0 {
 		l.rare = nil
 	}
 }
@@ -160,7 +164,7 @@ func (l *lane) opens() int64 {
 
 // slot is when the head can start, not before now.
 func (s *Scheduler) slot(now int64, l *lane) int64 {
-	at := max(now, s.floor(l))
+	at := max(now, s.earliest(l))
 	for i := range l.uses {
 		at = max(at, l.uses[i].gate.slot())
 	}
@@ -179,10 +183,13 @@ func (s *Scheduler) floor(l *lane) int64 {
 	return at
 }
 
+// earliest is the floor of a head that has not been taken.
+func (s *Scheduler) earliest(l *lane) int64 { return l.behindLead(s.floor(l)) }
+
 // enter makes the head of a lane that has one compete. A fresh head has just
 // become the head; else it comes back, and keeps its rank.
 func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
-	if l.length == 0 || l.state != parked || s.busy(l) || s.pausedKey(l.name.key) || s.heldUntil(l) > s.tau {
+	if l.length == 0 || l.state != parked || s.busy(l) || s.kept(l) || s.pausedKey(l.name.key) || s.heldUntil(l) > s.tau {
 		return
 	}
 	s.acquire(now, l)

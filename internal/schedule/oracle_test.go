@@ -32,6 +32,7 @@ type oracleLane struct {
 	jobs     []*oracleJob // that wait, whether they are there yet or not
 	running  int
 	lastSlot int64
+	ahead    int64 // no job of a lower priority gets a slot before this
 	oracleHead
 }
 
@@ -53,6 +54,7 @@ type oracleJob struct {
 	deadline  int64 // 0: none
 	held      bool  // the lane waits for notBefore
 	came      bool  // its date had come when it was submitted
+	back      bool  // it runs again, and its key waits for it
 }
 
 // before is the order of a lane.
@@ -214,7 +216,7 @@ func (o *oracle) lane(key string, priority int) *oracleLane {
 func (o *oracle) compete(now int64) {
 	for _, l := range o.lanes {
 		j := o.first(l)
-		if j == nil || j.held && j.notBefore > o.tau || o.busy(l.key) || o.pauses[l.key] {
+		if j == nil || j.held && j.notBefore > o.tau || o.busy(l.key) || o.behind(l) || o.pauses[l.key] {
 			l.oracleHead = oracleHead{}
 			continue
 		}
@@ -237,6 +239,21 @@ func (o *oracle) busy(key string) bool {
 	})
 }
 
+// behind reports whether a lane waits for a job of its key that runs again. Of two lanes
+// with such jobs the one of the higher priority goes first, whatever else.
+func (o *oracle) behind(l *oracleLane) bool {
+	own := slices.ContainsFunc(l.jobs, func(j *oracleJob) bool { return j.back })
+	for _, j := range o.waiting() {
+		if !j.back || j.lane.key != l.key || j.lane == l {
+			continue
+		}
+		if l.priority < j.lane.priority || o.cfg.Serial && !own {
+			return true
+		}
+	}
+	return false
+}
+
 func (o *oracle) holdKey(now int64, key string, until int64) {
 	if until > now {
 		lim := o.limit(key)
@@ -248,18 +265,34 @@ func (o *oracle) finished(now int64, j *oracleJob, again bool) {
 	o.idle++
 	j.lane.running--
 	if again {
-		j.lane.jobs = append(j.lane.jobs, j)
+		j.back = true
+		o.rejoin(now, j)
+	} else {
+		o.compete(now)
 	}
+}
+
+// rejoin puts a job back that runs again.
+func (o *oracle) rejoin(now int64, j *oracleJob) {
+	j.lane.jobs = append(j.lane.jobs, j)
 	o.compete(now)
-	if again {
-		o.check(now, j)
-	}
+	o.check(now, j)
 }
 
 // later is finished for a job that runs again at an instant.
 func (o *oracle) later(now int64, j *oracleJob, at int64, hold bool) {
-	j.notBefore, j.held, j.came = at, hold, false
-	o.finished(now, j, true)
+	o.idle++
+	j.lane.running--
+	j.notBefore, j.held, j.came, j.back = at, hold, false, hold
+	if hold {
+		o.rejoin(now, j)
+		return
+	}
+	// A job that can't start again does not come before others first.
+	j.lane.jobs = append(j.lane.jobs, j)
+	o.check(now, j)
+	o.expire(now)
+	o.compete(now)
 }
 
 // ranks reports whether a ranks before b.
@@ -360,7 +393,13 @@ func (o *oracle) claimed(tau int64, l *oracleLane) bool {
 
 // slot is when a head can start.
 func (o *oracle) slot(now int64, l *oracleLane) int64 {
-	return max(now, l.lastSlot, l.head.notBefore, o.opens(l))
+	at := max(now, l.lastSlot, l.head.notBefore, o.opens(l))
+	for _, other := range o.lanes {
+		if other.key == l.key && other.priority > l.priority {
+			at = max(at, other.ahead)
+		}
+	}
+	return at
 }
 
 func (o *oracle) take(now int64, l *oracleLane) (*oracleJob, int64) {
@@ -373,6 +412,10 @@ func (o *oracle) take(now int64, l *oracleLane) (*oracleJob, int64) {
 	l.jobs = slices.DeleteFunc(l.jobs, func(o *oracleJob) bool { return o == j })
 	j.held = false
 	l.lastSlot = slot
+	if j.back {
+		l.ahead = slot
+	}
+	j.back = false
 	l.running++
 	o.idle--
 	o.compete(now)

@@ -176,7 +176,15 @@ func (s *Scheduler) start(now int64, l *lane, slot int64) {
 	j.Slot = slot
 	l.lastSlot = j.Slot
 	l.running++
+	goOn := false
+	if j.keeps() {
+		s.lead(now, l, slot)
+		goOn = s.unkeep(l, j)
+	}
 	s.enter(now, l, true)
+	if goOn {
+		s.enterAll(now, l.name, nil)
+	}
 }
 
 // Refusal is what the backend said of a request that it did not grant.
@@ -241,7 +249,11 @@ func (s *Scheduler) Rejected(now int64, j *Job) {
 	s.over(l.pop())
 	s.jobs--
 	s.idle++
+	goOn := s.unkeep(l, j)
 	s.next(now, l)
+	if goOn {
+		s.enterAll(now, l.name, nil)
+	}
 }
 
 // back puts a lane that asked back where it was, unless a job has come back
@@ -266,7 +278,7 @@ func (s *Scheduler) back(now int64, l *lane) {
 }
 
 // Finished says that a job which started is over. If again, it goes back to the
-// front of its lane.
+// front of its lane, and keeps its key: see keep.go.
 func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 	s.tick(now)
 	l := j.lane
@@ -278,6 +290,7 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 		s.jobs++
 		s.renumber(j)
 		s.rejoin(l, j)
+		s.keep(l, j)
 		s.await(j)
 		if j.hasDates() {
 			s.press(s.dated[j])
@@ -409,4 +422,4 @@ func (s *Scheduler) IsLimit(j *Job) bool {
 
 // NotBefore returns the instant before which a job that was taken must not
 // start, whatever its limits.
-func (s *Scheduler) NotBefore(j *Job) int64 { return s.floor(j.lane) }
+func (s *Scheduler) NotBefore(j *Job) int64 { return s.earliest(j.lane) }

@@ -13,6 +13,9 @@ type siblings struct {
 	few  []*lane // fewSiblings at most; then nil
 	many table.Map[int, *lane]
 	busy *lane // with Config.Serial, the one that asked last
+
+	keepers queue[*keeper] // those with jobs that keep the key
+	leads   []*lane        // those of which such a job has started, and its slot may be to come
 }
 
 // fewSiblings is of how many lanes each is looked at, to find one.
@@ -29,7 +32,7 @@ func (s *Scheduler) find(key string, priority int) *lane {
 	case first.rank.priority == priority:
 		return first
 	case first.siblings() == nil:
-		first.more().siblings = &siblings{few: []*lane{first}, busy: first}
+		first.more().siblings = newSiblings(first)
 	}
 	l := first.rare.siblings.find(priority)
 	if l == nil {
@@ -41,6 +44,17 @@ func (s *Scheduler) find(key string, priority int) *lane {
 
 func (s *Scheduler) newLane(n *name, priority int) *lane {
 	return &lane{name: n, rank: rank{priority: priority}, seen: s.looks}
+}
+
+func newSiblings(l *lane) *siblings {
+	f := &siblings{few: []*lane{l}, busy: l}
+	if l.keeps > 0 {
+		f.keepers.push((*keeper)(l))
+	}
+	if l.rare.lead > 0 {
+		f.leads = append(f.leads, l)
+	}
+	return f
 }
 
 func (f *siblings) find(priority int) *lane {
@@ -90,6 +104,7 @@ func (f *siblings) remove(l, by *lane) *lane {
 		f.busy = nil
 	}
 	f.few = slices.DeleteFunc(f.few, func(o *lane) bool { return o == l })
+	f.leads = slices.DeleteFunc(f.leads, func(o *lane) bool { return o == l })
 	f.many.Delete(l.rank.priority)
 	if by == l {
 		for by = range f.all() {

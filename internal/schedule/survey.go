@@ -11,7 +11,7 @@ const (
 	StandingHeld                    // for the end of a hold
 	StandingDated                   // for a date
 	StandingPaused                  // for Resume or ResumeKey
-	StandingBehind                  // for the job of its key that runs
+	StandingBehind                  // for a job of its key that runs, or is to run again
 
 	standings
 )
@@ -140,7 +140,7 @@ func (s *Scheduler) standing(now int64, l *lane) Standing {
 		switch {
 		case s.heldUntil(l) > now:
 			return StandingDated
-		case s.busy(l):
+		case s.busy(l) || s.kept(l):
 			return StandingBehind
 		}
 		return StandingReady

@@ -36,7 +36,8 @@ type world struct {
 	running endings
 	starts  []started
 	expired []*Job
-	failed  []*Job // cost more than a Burst
+	failed  []*Job        // cost more than a Burst
+	back    map[*Job]bool // jobs that wait to run again, and whose keys wait for them
 	ledger  map[string]gcra.State
 	closed  map[string]int64
 }
@@ -58,7 +59,7 @@ type started struct {
 }
 
 func newWorld(tb failer, cfg Config) *world {
-	return &world{Scheduler: New(cfg), tb: tb, ledger: map[string]gcra.State{}, closed: map[string]int64{}}
+	return &world{Scheduler: New(cfg), tb: tb, back: map[*Job]bool{}, ledger: map[string]gcra.State{}, closed: map[string]int64{}}
 }
 
 // task is a job as the tests submit it, with an id.
@@ -144,6 +145,7 @@ func (w *world) begin(j *Job, limits []backend.Limit) {
 			j.Key(), time.Duration(ahead), time.Duration(w.cfg.Horizon))
 	}
 	w.starts = append(w.starts, started{j, w.now, j.Slot, limits})
+	delete(w.back, j)
 	end := ending{j.Slot, len(w.starts), j}
 	if w.takes != nil {
 		end.at += w.takes(j)
@@ -156,7 +158,9 @@ func (w *world) step() {
 	w.tb.Helper()
 	for len(w.running) > 0 && w.running[0].at <= w.now {
 		j := heaps.Pop(&w.running).(ending).Job
-		w.Finished(w.now, j, w.again != nil && w.again(j))
+		again := w.again != nil && w.again(j)
+		w.back[j] = again
+		w.Finished(w.now, j, again)
 	}
 	w.expire()
 	w.ruleOut()
@@ -190,6 +194,23 @@ func (w *world) expire() {
 
 func (w *world) ruleOut() {
 	w.RuleOut(w.now, math.MaxInt, func(j *Job) { w.failed = append(w.failed, j) })
+}
+
+// behind reports whether a lane waits for a job of its key that is to run again.
+func (w *world) behind(l *lane) bool {
+	own, behind := false, false
+	for j, back := range w.back {
+		switch {
+		case !back || j.Key() != l.name.key:
+		case j.Priority() == l.rank.priority:
+			own = true
+		case j.Priority() > l.rank.priority:
+			return true
+		default:
+			behind = w.cfg.Serial
+		}
+	}
+	return behind && !own
 }
 
 // suppressClaims makes no head overdue.
