@@ -29,7 +29,7 @@ type asker[T any] struct {
 	failures int   // in a row
 	someAt   int64 // when a part of the backend was last reported to fail
 
-	slow map[string]int64 // the latest own slots of limits that others use at shorter intervals
+	slow map[string]putOff // of limits that others may use at shorter intervals
 }
 
 func newAsker[T any](l *loop[T]) asker[T] {

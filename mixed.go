@@ -17,13 +17,26 @@ import (
 // measured in that interval, always puts its slot off. So it may take a slot far ahead of
 // time, once it has waited for slowPatience of them: see [asker.reach].
 type mixed struct {
-	slower atomic.Bool // slow is not empty
+	slower atomic.Bool // an interval has become longer
 
 	mu     sync.Mutex // guards what follows
 	seen   map[mix]int
-	slow   map[string]struct{} // keys that others use at shorter intervals
-	until  time.Time           // when seen is forgotten
-	logged time.Time           // when one was logged last
+	longer map[use]int // how often the interval of a key became this one from a shorter one
+	until  time.Time   // when seen is forgotten
+	logged time.Time   // when one was logged last
+}
+
+// use is a key with the interval of its params.
+type use struct {
+	key      string
+	interval time.Duration
+}
+
+// putOff is what jobs have to bear under a limit that others may use at shorter intervals.
+type putOff struct {
+	interval time.Duration // of the jobs
+	before   int           // changes before they had that
+	last     int64         // their latest slot
 }
 
 // mix is a change of the params of a limit.
@@ -52,13 +65,13 @@ func (m *mixed) add(now time.Time, c mix) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if now.After(m.until) || len(m.seen) >= mostMixes {
-		m.seen, m.slow, m.until = make(map[mix]int), make(map[string]struct{}), now.Add(mixedSpan)
+		m.seen, m.longer, m.until = make(map[mix]int), make(map[use]int), now.Add(mixedSpan)
 	}
 	m.seen[c]++
-	if m.seen[c] == mixedMost && c.is > c.was {
-		m.slow[c.key] = struct{}{}
+	if c.was < c.is {
+		m.longer[use{c.key, c.is}]++
+		m.slower.Store(true)
 	}
-	m.slower.Store(len(m.slow) > 0)
 	if m.seen[c] < mixedMost || !m.logged.IsZero() && now.Sub(m.logged) < mixedSpan {
 		return false
 	}
@@ -74,12 +87,11 @@ func (d *Dispatcher[T]) tellMixed(c backend.Change) {
 	}
 }
 
-// isSlow reports whether others use a limit at shorter intervals.
-func (m *mixed) isSlow(key string) bool {
+// changes returns how often the interval of a key became the given one from a shorter one.
+func (m *mixed) changes(key string, interval time.Duration) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, slow := m.slow[key]
-	return slow
+	return m.longer[use{key, interval}]
 }
 
 // reach lengthens the horizon of a request whose limit others use at shorter intervals, if
@@ -88,19 +100,23 @@ func (a *asker[T]) reach(now int64, r *backend.Request) {
 	for i := range r.Limits {
 		l := &r.Limits[i]
 		interval := l.Params.Interval()
-		if interval <= r.Horizon || interval > mostReach || !a.loop.mixed.isSlow(l.Key) {
+		if interval <= r.Horizon || interval > mostReach {
 			continue
 		}
-		patience := slowPatience * int64(interval)
-		last, ok := a.slow[l.Key]
-		if !ok {
+		n, patience := a.loop.mixed.changes(l.Key, interval), slowPatience*int64(interval)
+		p, ok := a.slow[l.Key]
+		switch {
+		case n == 0:
+			continue
+		case !ok || p.interval != interval || n < p.before:
+			// This program may have changed the interval itself.
 			if a.slow == nil || len(a.slow) == mostMixes {
-				a.slow = make(map[string]int64)
+				a.slow = make(map[string]putOff)
 			}
-			last = now - patience // it has been put off mixedMost times by now
-			a.slow[l.Key] = last
+			p = putOff{interval, n, now - patience}
+			a.slow[l.Key] = p
 		}
-		if now-last >= patience {
+		if n-p.before >= mixedMost && now-p.last >= patience {
 			r.Horizon = mostReach
 		}
 	}
@@ -109,8 +125,9 @@ func (a *asker[T]) reach(now int64, r *backend.Request) {
 // reached notes the slot of a request that was granted.
 func (a *asker[T]) reached(limits []Limit, slot int64) {
 	for i := range limits {
-		if _, ok := a.slow[limits[i].Key]; ok {
-			a.slow[limits[i].Key] = slot
+		if p, ok := a.slow[limits[i].Key]; ok {
+			p.last = slot
+			a.slow[limits[i].Key] = p
 		}
 	}
 }
