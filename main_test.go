@@ -1,6 +1,7 @@
 package dispatcher_test
 
 import (
+	"log/slog"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -8,4 +9,9 @@ import (
 
 // Guarantee 8, trap 31: no test, example or benchmark of this package leaves a
 // goroutine behind. A bubble of testing/synctest sees to it for its own.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+//
+// What dispatchers without a Logger log would bury the failures of tests.
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	goleak.VerifyTestMain(m)
+}
