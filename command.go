@@ -43,15 +43,9 @@ type question[T any] struct {
 }
 
 // ask has the loop find something out, and waits for that: for Run, if it has not been
-// called. The error is that of ctx, or ErrClosed when Run stops: it may wait for the
-// handler that asks.
-func ask[T, R any](ctx context.Context, d *Dispatcher[T], find func(l *loop[T], now int64) R) (R, error) {
-	return askFor(ctx, d, func(l *loop[T], now int64, reply chan<- R) { reply <- find(l, now) })
-}
-
-// askFor is ask for what takes the loop several steps: begin sees to it that somebody replies,
-// once.
-func askFor[T, R any](ctx context.Context, d *Dispatcher[T], begin func(l *loop[T], now int64, reply chan<- R)) (R, error) {
+// called. It may take several steps: begin sees to it that somebody replies, once. The error
+// is that of ctx, or ErrClosed when Run stops: it may wait for the handler that asks.
+func ask[T, R any](ctx context.Context, d *Dispatcher[T], begin func(l *loop[T], now int64, reply chan<- R)) (R, error) {
 	reply := make(chan R, 1)
 	d.mu.Lock()
 	if !d.over {
@@ -79,19 +73,26 @@ func askFor[T, R any](ctx context.Context, d *Dispatcher[T], begin func(l *loop[
 	}
 }
 
-// answerAll answers what was asked, as far as the jobs that were submitted before have
-// been taken in, and what was commanded has been done.
-func (l *loop[T]) answerAll(now int64) {
-	if len(l.commands) > 0 {
-		return
+// answersAtOnce is how many questions are answered at a time, so that a million make no start
+// late.
+const answersAtOnce = 256
+
+// hasAnswers reports whether there is a question that can be answered.
+func (l *loop[T]) hasAnswers() bool {
+	return len(l.commands) == 0 && len(l.questions) > 0 && l.questions[0].after <= l.taken
+}
+
+// answer answers what was asked, as far as the jobs that were submitted before have been
+// taken in, and what was commanded has been done. It reports whether there is none left that
+// can be answered.
+func (l *loop[T]) answer(now int64) (all bool) {
+	for ; l.hasAnswers() && l.answered < answersAtOnce; l.answered++ {
+		l.questions[0].answer(l, now)
+		l.questions[0].answer = nil
+		l.questions = l.questions[1:]
 	}
-	n := 0
-	for n < len(l.questions) && l.questions[n].after <= l.taken {
-		l.questions[n].answer(l, now)
-		l.questions[n].answer = nil
-		n++
-	}
-	if l.questions = l.questions[n:]; len(l.questions) == 0 {
+	if len(l.questions) == 0 {
 		l.questions = nil
 	}
+	return !l.hasAnswers()
 }

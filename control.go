@@ -56,7 +56,7 @@ func (d *Dispatcher[T]) Drop(ctx context.Context, key string) (iter.Seq[Job[T]],
 	if err := d.check(ctx); err != nil {
 		return slices.Values([]Job[T]{}), err
 	}
-	blocks, err := askFor(ctx, d, func(l *loop[T], now int64, reply chan<- [][]dropped[T]) {
+	blocks, err := ask(ctx, d, func(l *loop[T], now int64, reply chan<- [][]dropped[T]) {
 		l.drops = append(l.drops, dropping[T]{cut: l.sched.Cut(now, key), reply: reply})
 	})
 	if err != nil {

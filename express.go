@@ -273,13 +273,6 @@ func (l *loop[T]) endExpress() {
 	l.sayStarted()
 }
 
-// admitLeft passes a block of the jobs that were on their way on to the scheduler.
-func (l *loop[T]) admitLeft(now int64) {
-	for _, s := range l.left.submissions() {
-		l.admit(now, &s)
-	}
-}
-
 func (q *plainJobs[T]) empty() bool { return q.done == len(q.blocks) }
 
 // pop takes out the first job.

@@ -34,12 +34,16 @@ type Point struct {
 	Started int
 }
 
-// Forecast says when the jobs will start that wait, if each runs for takes. It plays
-// them in virtual time, some microseconds a job, in the goroutine of the caller, after
-// the scheduling has been held up for a copy of what waits: some 0.1 s for 1,000,000
-// jobs of few keys, 1 s if each has a key of its own. For a backend in this process, with
-// jobs that take that long, it is as exact as Config.Horizon; with one that others use,
-// it is a guess. A job without limits that runs is taken to have just begun.
+// Forecast says when the jobs will start that wait, if each runs for takes: those that waited
+// at an instant between the call and its return. It plays them in virtual time, some
+// microseconds a job, in the goroutine of the caller. Before, the goroutine that schedules
+// copies what waits, a microsecond or two a job, a few jobs at a time, so that it makes no
+// start late by more than a fraction of a millisecond. What starts meanwhile is told as it
+// was; jobs that come meanwhile are left out. Calls at one time share a copy.
+//
+// For a backend in this process, with jobs that take that long, it is as exact as
+// Config.Horizon; with one that others use, it is a guess. A job without limits that runs is
+// taken to have just begun.
 //
 // It waits for Run, if that has not been called. The error is that of ctx, or
 // [ErrClosed] once Run stops.
@@ -61,15 +65,15 @@ func (d *Dispatcher[T]) forecast(ctx context.Context, takes time.Duration, of fu
 	}
 	type image struct {
 		*schedule.Image
-		now int64
+		begun int64
 	}
-	im, err := ask(ctx, d, func(l *loop[T], now int64) image {
-		return image{l.image(now), now}
+	im, err := ask(ctx, d, func(l *loop[T], _ int64, reply chan<- image) {
+		l.looks.pending = append(l.looks.pending, func(_ *loop[T], im *schedule.Image, begun int64) { reply <- image{im, begun} })
 	})
 	if err != nil {
 		return Forecast{}, fmt.Errorf("dispatcher: forecast: %w", err)
 	}
-	c := curve{begin: im.now}
+	c := curve{begin: im.begun}
 	u := im.Image.Forecast(played(takes), func(e schedule.Expected) bool {
 		if of(e) {
 			c.add(e.Slot)
@@ -84,15 +88,6 @@ func (d *Dispatcher[T]) forecast(ctx context.Context, takes time.Duration, of fu
 
 // played returns how long jobs are to take in virtual time.
 func played(takes time.Duration) int64 { return int64(min(max(takes, 0), backend.Unlimited)) }
-
-// image returns what waits and what runs.
-func (l *loop[T]) image(now int64) *schedule.Image {
-	var runs []schedule.Run
-	for _, s := range l.coming {
-		runs = append(runs, s.entry.sched.Run())
-	}
-	return l.sched.Image(now, l.desk.running(now, runs))
-}
 
 // Plan says how long jobs would take that have not been submitted, at full limits: by a
 // dispatcher with this Config and a backend in this process, if each job runs for takes.
@@ -216,14 +211,22 @@ func (h *Handle[T]) Estimate(ctx context.Context) (Estimate, error) {
 	if h.hasEnded() {
 		return Estimate{}, ErrNoStart
 	}
-	f, err := ask(ctx, h.d, func(l *loop[T], now int64) found {
+	// Where the job is when the image is there: it may have started meanwhile.
+	find := func(im *schedule.Image) found {
 		switch e.extra.stage {
 		case stageComing, stageWorking:
 			return found{slot: e.sched.Slot}
 		case stageWaiting, stageAsking:
-			return found{Image: l.image(now)}
+			return found{Image: im}
 		}
 		return found{slot: noSlot}
+	}
+	f, err := ask(ctx, h.d, func(l *loop[T], _ int64, reply chan<- found) {
+		if s := e.extra.stage; s != stageWaiting && s != stageAsking {
+			reply <- find(nil)
+			return
+		}
+		l.looks.pending = append(l.looks.pending, func(_ *loop[T], im *schedule.Image, _ int64) { reply <- find(im) })
 	})
 	switch {
 	case err != nil:

@@ -10,13 +10,23 @@ import (
 	"github.com/freqlimit/dispatcher/internal/schedule"
 )
 
-// looks answers what takes a look at all keys and limits. The loop does that a few keys at a
-// time and goes on with its work in between. All who have asked when a look begins share it.
-type looks struct {
-	asked  []lookFor // for the next one
-	askers []lookFor // of the one that is going on
-	survey *schedule.Survey
+// looks answers what takes a look at all keys, limits or jobs. The loop does that a few at a
+// time and goes on with its work in between. One look goes on at a time. All who have asked
+// for one of its kind when it begins share it.
+type looks[T any] struct {
+	asked   []lookFor // for the next survey
+	pending []imageFor[T]
+
+	survey *schedule.Survey // that goes on; nil: none
+	askers []lookFor
 	found  *found
+
+	imaging   *schedule.Imaging // that goes on; nil: none
+	imageFors []imageFor[T]
+	begun     int64 // when it was
+	turn      bool  // the next look is an image
+
+	replies []func() // to those who have asked, as far as they have not got them
 }
 
 // lookFor is what somebody wants to know, beside the Load.
@@ -25,6 +35,9 @@ type lookFor struct {
 	reply        chan<- *found
 }
 
+// imageFor is called in the loop when an image is there that was begun at an instant.
+type imageFor[T any] func(l *loop[T], im *schedule.Image, begun int64)
+
 // found is what was found. Who adds to it is done when others read it.
 type found struct {
 	load   Load
@@ -32,31 +45,82 @@ type found struct {
 	limits top[Bottleneck]
 }
 
-// lookAtOnce is how many keys and limits are looked at, at a time. Each takes up to a
-// microsecond.
+// lookAtOnce is how many keys, limits or jobs are looked at, at a time, and how many callers
+// are answered. Each takes up to a microsecond.
 const lookAtOnce = 256
 
-func (l *loop[T]) isLooking() bool { return l.looks.survey != nil || len(l.looks.asked) > 0 }
+func (l *loop[T]) isLooking() bool {
+	k := &l.looks
+	return k.survey != nil || k.imaging != nil || len(k.asked) > 0 || len(k.pending) > 0 || len(k.replies) > 0
+}
 
-// look goes on with the look that is going on, or begins the next one.
+// look goes on with what goes on, or begins the next look.
 func (l *loop[T]) look() {
-	k, now := &l.looks, l.now()
-	if k.survey == nil {
-		if len(k.asked) == 0 || l.sched.Behind(now) {
-			return
-		}
-		l.beginLook(now)
+	if !l.isLooking() {
+		return
 	}
+	k, now := &l.looks, l.now()
+	switch {
+	case len(k.replies) > 0:
+		n := min(len(k.replies), lookAtOnce)
+		for i, reply := range k.replies[:n] {
+			reply()
+			k.replies[i] = nil
+		}
+		if k.replies = k.replies[n:]; len(k.replies) == 0 {
+			k.replies = nil
+		}
+	case k.survey != nil:
+		l.goOnSurvey(now)
+	case k.imaging != nil:
+		l.goOnImage(now)
+	case len(k.asked) > 0 && !l.sched.Behind(now):
+		l.beginSurvey(now)
+		l.goOnSurvey(now)
+	}
+}
+
+// beginImage begins an image, if there is to be one and nothing else goes on. It comes before
+// what is decided next, so that jobs which start at the instant of the question are in it.
+func (l *loop[T]) beginImage(now int64) {
+	k := &l.looks
+	if len(k.pending) == 0 || k.survey != nil || k.imaging != nil || len(k.asked) > 0 && !k.turn {
+		return
+	}
+	k.imageFors, k.pending, k.turn, k.begun = k.pending, nil, false, now
+	k.imaging = l.sched.BeginImage()
+}
+
+func (l *loop[T]) goOnSurvey(now int64) {
+	k := &l.looks
 	if !k.survey.Step(now, lookAtOnce) {
 		return
 	}
+	found := k.found
 	for _, a := range k.askers {
-		a.reply <- k.found
+		k.replies = append(k.replies, func() { a.reply <- found })
 	}
-	*k = looks{asked: k.asked}
+	k.survey, k.askers, k.found, k.turn = nil, nil, nil, true
 }
 
-func (l *loop[T]) beginLook(now int64) {
+func (l *loop[T]) goOnImage(now int64) {
+	k := &l.looks
+	if !k.imaging.Step(lookAtOnce) {
+		return
+	}
+	var runs []schedule.Run
+	for _, s := range l.coming {
+		runs = append(runs, s.entry.sched.Run())
+	}
+	im := k.imaging.Finish(now, l.desk.running(now, runs))
+	begun := k.begun
+	for _, f := range k.imageFors {
+		k.replies = append(k.replies, func() { f(l, im, begun) })
+	}
+	k.imaging, k.imageFors = nil, nil
+}
+
+func (l *loop[T]) beginSurvey(now int64) {
 	k := &l.looks
 	k.askers, k.asked = k.asked, nil
 	f := &found{load: Load{Ready: len(l.coming)}}
@@ -81,7 +145,7 @@ func (l *loop[T]) beginLook(now int64) {
 
 // lookFor has the loop look, and returns what was found. For the error see ask.
 func (d *Dispatcher[T]) lookFor(ctx context.Context, keys, limits int) (*found, error) {
-	return askFor(ctx, d, func(l *loop[T], _ int64, reply chan<- *found) {
+	return ask(ctx, d, func(l *loop[T], _ int64, reply chan<- *found) {
 		l.looks.asked = append(l.looks.asked, lookFor{keys, limits, reply})
 	})
 }

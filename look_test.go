@@ -28,7 +28,11 @@ func (l *loop[T]) step() {
 // each of so many keys waits for an hour.
 func crowded(tb testing.TB, keys int) (*Dispatcher[int], *loop[int]) {
 	tb.Helper()
-	d := newDispatcher(tb)
+	return crowd(tb, newDispatcher(tb), keys)
+}
+
+func crowd(tb testing.TB, d *Dispatcher[int], keys int) (*Dispatcher[int], *loop[int]) {
+	tb.Helper()
 	l := still(tb, d)
 	slow := []Limit{{Key: "slow", Params: gcra.FreqLimitParams{Limit: 1, Period: time.Hour}}}
 	l.sched.Submit(0, &(&entry[int]{}).sched, "first", 0, slow)
@@ -104,6 +108,140 @@ func TestLooksAreTakenInSteps(t *testing.T) {
 			default:
 				t.Fatal("somebody has no answer")
 			}
+		}
+	})
+}
+
+// The same for forecasts: many at once share an image, which is taken in small steps. What
+// starts meanwhile is in it as it was, and who asks about that very job is told its start.
+func TestForecastsAreTakenInSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const keys, askers = 10 * lookAtOnce, 20
+		release := make(chan struct{})
+		defer close(release)
+		d := newDispatcher(t)
+		d.handler = func(context.Context, Job[int]) error { <-release; return nil }
+		_, l := crowd(t, d, keys)
+		defer d.desk.close()
+		h, err := d.Track(t.Context(), Job[int]{Key: "tracked", Limits: []Limit{{Key: "own", Params: gcra.FreqLimitParams{Limit: 1, Period: time.Second}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.sched.Pause()
+		l.step()
+		answers := make(chan error, askers+1)
+		for range askers {
+			go func() {
+				f, err := d.Forecast(t.Context(), 0)
+				if err == nil && f.Jobs != keys+1 {
+					err = fmt.Errorf("Forecast() has %d jobs, want %d", f.Jobs, keys+1)
+				}
+				answers <- err
+			}()
+		}
+		go func() {
+			e, err := h.Estimate(t.Context())
+			if want := (Estimate{Start: d.instant()}); err == nil && (!e.Start.Equal(want.Start) || e.Bound) {
+				err = fmt.Errorf("Estimate() = %+v, want %+v", e, want)
+			}
+			answers <- err
+		}()
+		synctest.Wait()
+		begun, steps := 0, 0
+		for ; steps == 0 || l.hasMore(); steps++ {
+			if steps == 5 {
+				l.sched.Resume() // the tracked job starts
+			}
+			imaging, busy := l.looks.imaging, l.busy
+			l.step()
+			if steps == 5 && l.busy != busy+1 {
+				t.Error("a job that can start does not while an image is taken")
+			}
+			if l.looks.imaging != nil && l.looks.imaging != imaging {
+				begun++
+			}
+			synctest.Wait()
+		}
+		if least := keys / lookAtOnce; steps < least || begun != 1 {
+			t.Errorf("%d images have taken %d steps, want 1 image and %d steps at least", begun, steps, least)
+		}
+		for range askers + 1 {
+			select {
+			case err := <-answers:
+				if err != nil {
+					t.Error(err)
+				}
+			default:
+				t.Fatal("somebody has no answer")
+			}
+		}
+	})
+}
+
+// However many have asked for a look, the loop answers some of them at a time.
+func TestLooksAreAnsweredInSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, l := crowded(t, 0)
+		defer l.desk.close()
+		const askers = 3*lookAtOnce + 1
+		told := 0
+		for range askers {
+			l.looks.replies = append(l.looks.replies, func() { told++ })
+		}
+		for before := 0; l.isLooking(); before = told {
+			if l.look(); told == before || told > before+lookAtOnce {
+				t.Fatalf("a step answers %d, want some, and %d at most", told-before, lookAtOnce)
+			}
+		}
+		if told != askers {
+			t.Errorf("%d have been answered, want %d", told, askers)
+		}
+	})
+}
+
+// However many questions come at once, the loop answers some of them at a time. No job is
+// taken in before those that were asked before it came.
+func TestQuestionsAreAnsweredInSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const questions = 5*answersAtOnce + 1
+		d := newDispatcher(t)
+		l := still(t, d)
+		defer d.desk.close()
+		l.sched.Pause()
+		answered := 0
+		ask := func(jobs int) {
+			for range questions {
+				d.inbox.questions = append(d.inbox.questions, question[int]{d.submitted, func(l *loop[int], _ int64) {
+					if answered++; l.sched.Waiting() != jobs {
+						t.Errorf("question %d is answered with %d jobs, want %d", answered, l.sched.Waiting(), jobs)
+					}
+				}})
+			}
+		}
+		submit := func() {
+			if err := d.SubmitJob(t.Context(), Job[int]{Key: "k", Priority: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ask(0)
+		submit()
+		ask(1)
+		submit()
+		for steps := 1; ; steps++ {
+			before := answered
+			l.step()
+			if n := answered - before; n > answersAtOnce {
+				t.Fatalf("step %d answers %d questions, want %d at most", steps, n, answersAtOnce)
+			}
+			if !l.hasMore() {
+				break
+			}
+			if steps > questions {
+				t.Fatal("it has more for ever")
+			}
+		}
+		if answered != 2*questions || l.sched.Waiting() != 2 {
+			t.Errorf("%d questions have been answered and %d jobs taken in, want %d and 2", answered, l.sched.Waiting(), 2*questions)
 		}
 	})
 }

@@ -26,9 +26,10 @@ type loop[T any] struct {
 	commands  []func(l *loop[T], now int64)
 	obeyed    int           // commands that have been
 	questions []question[T] // that wait for jobs submitted before them
+	answered  int           // questions that have been in this step
 	taken     uint64        // jobs that have been taken in
 	drops     []dropping[T] // that have begun
-	looks     looks
+	looks     looks[T]
 	settings  table.Map[string, *setting] // of limits
 	paces     paces
 	ruling    bool // more jobs cost more than a lowered Burst
@@ -44,6 +45,8 @@ type loop[T any] struct {
 
 	empty  inbox[T]          // memory for the next inbox
 	fresh  [][]submission[T] // submitted, and not yet with the scheduler
+	block  []submission[T]   // the same, before left and fresh
+	whole  []submission[T]   // what block is the rest of, if its memory is for others
 	own    [1]Limit          // scratch of limits
 	done   []finished[T]     // scratch of takeIn
 	coming []start[T]        // jobs that have a slot in the future, by slot
@@ -108,8 +111,8 @@ func (l *loop[T]) run() error {
 // hasMore reports whether there is more to do before it waits: news that has not been
 // taken in, or jobs that cost too much.
 func (l *loop[T]) hasMore() bool {
-	return len(l.commands) > 0 || len(l.fresh) > 0 || !l.left.empty() || !l.cleared || l.ruling ||
-		len(l.drops) > 0 || l.isLooking() || l.sched.HasExpired()
+	return len(l.commands) > 0 || l.hasAnswers() || len(l.block) > 0 || len(l.fresh) > 0 || !l.left.empty() ||
+		!l.cleared || l.ruling || len(l.drops) > 0 || l.isLooking() || l.sched.HasExpired()
 }
 
 // takeIn tells the scheduler the news, some of it if there is much, and returns whether no
@@ -117,6 +120,7 @@ func (l *loop[T]) hasMore() bool {
 func (l *loop[T]) takeIn() (closed bool) {
 	in, closed := l.take(l.empty, false)
 	now := l.now()
+	l.answered = 0
 	l.commands = append(l.commands, in.commands...)
 	l.obey(now)
 	for i := range in.news {
@@ -127,17 +131,8 @@ func (l *loop[T]) takeIn() (closed bool) {
 	l.fresh = in.submitted.drain(l.fresh)
 	switch {
 	case len(l.commands) > 0: // they go before jobs
-	case !l.left.empty():
-		l.admitLeft(now)
-	case len(l.fresh) > 0:
-		block := l.fresh[0]
-		if l.fresh = l.fresh[1:]; len(l.fresh) == 0 {
-			l.fresh = nil // an empty slice would hold all the memory
-		}
-		for i := range block {
-			l.admit(now, &block[i])
-		}
-		in.submitted.recycle(block)
+	default:
+		l.admit(now, &in.submitted)
 	}
 	if !l.express { // else what a worker has laid there since ends it first
 		l.collect(now)
@@ -148,7 +143,8 @@ func (l *loop[T]) takeIn() (closed bool) {
 	l.creep(now)
 	l.tellParams(now)
 	l.ruleOut(now)
-	l.answerAll(now)
+	l.answer(now)
+	l.beginImage(now)
 	l.dropSome()
 	l.empty = in.reset()
 	return closed
@@ -159,13 +155,37 @@ func (l *loop[T]) isIdle() bool {
 	return l.sched.Waiting() == 0 && len(l.coming) == 0 && l.busy == 0 && (!l.express || l.passed)
 }
 
-// admit passes a submitted job on to the scheduler.
-func (l *loop[T]) admit(now int64, s *submission[T]) {
-	if len(l.questions) > 0 {
-		l.answerAll(now)
+// admit passes a block of submitted jobs on to the scheduler. It stops where there are too
+// many questions to answer before the next job, and goes on there.
+func (l *loop[T]) admit(now int64, spare *blocks[submission[T]]) {
+	if len(l.block) == 0 {
+		l.nextBlock()
 	}
-	l.submit(now, s)
-	l.taken++
+	for len(l.block) > 0 {
+		if !l.answer(now) {
+			return
+		}
+		l.submit(now, &l.block[0])
+		l.taken++
+		l.block = l.block[1:]
+	}
+	if l.whole != nil {
+		spare.recycle(l.whole)
+	}
+	l.block, l.whole = nil, nil
+}
+
+// nextBlock takes the next block of jobs.
+func (l *loop[T]) nextBlock() {
+	switch {
+	case !l.left.empty():
+		l.block = l.left.submissions()
+	case len(l.fresh) > 0:
+		l.block, l.whole = l.fresh[0], l.fresh[0]
+		if l.fresh = l.fresh[1:]; len(l.fresh) == 0 {
+			l.fresh = nil // an empty slice would hold all the memory
+		}
+	}
 }
 
 func (l *loop[T]) submit(now int64, s *submission[T]) {

@@ -46,8 +46,9 @@ func (l *loop[T]) dropAll() {
 		e := entryOf[T](j)
 		l.drop(e, l.lastOf(e), Dropped, l.stopped(e))
 	})
+	l.dropFresh([][]submission[T]{l.block})
 	l.dropFresh(l.fresh)
-	l.fresh = nil
+	l.block, l.whole, l.fresh = nil, nil, nil
 }
 
 // isOver takes in the news of a loop that stops, and reports whether nothing runs any more and all has

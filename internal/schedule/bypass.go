@@ -5,7 +5,7 @@ package schedule
 // jobs of one key at a time may bypass it: they start in the order of their submission,
 // each on a worker of its own.
 func (s *Scheduler) Quiet(now int64) bool {
-	return s.jobs == 0 && !s.paused && len(s.pauses) == 0 && s.holdsEnd <= now
+	return s.jobs == 0 && !s.paused && s.pauses.Len() == 0 && s.holdsEnd <= now
 }
 
 // Line is the key of jobs that bypass the scheduler.

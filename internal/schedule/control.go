@@ -14,10 +14,8 @@ func (s *Scheduler) Resume() { s.paused = false }
 // PauseKey is Pause for the jobs of one key.
 func (s *Scheduler) PauseKey(now int64, key string) {
 	s.tick(now)
-	if s.pauses == nil {
-		s.pauses = make(map[string]struct{})
-	}
-	s.pauses[key] = struct{}{}
+	s.touchKey(key)
+	s.pauses.Set(key, struct{}{})
 	for l := range s.lookUp(key).lanes() {
 		if l.state == waiting {
 			s.park(l)
@@ -28,16 +26,13 @@ func (s *Scheduler) PauseKey(now int64, key string) {
 // ResumeKey ends what PauseKey began.
 func (s *Scheduler) ResumeKey(now int64, key string) {
 	s.tick(now)
-	delete(s.pauses, key)
+	s.touchKey(key)
+	s.pauses.Delete(key)
 	s.enterAll(now, s.lookUp(key), nil)
 }
 
 func (s *Scheduler) pausedKey(key string) bool {
-	if len(s.pauses) == 0 {
-		return false
-	}
-	_, paused := s.pauses[key]
-	return paused
+	return s.pauses.Len() > 0 && s.pauses.Has(key)
 }
 
 // Has reports whether there is a job of a key, or one under a limit with it.

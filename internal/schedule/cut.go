@@ -63,6 +63,9 @@ func (s *Scheduler) cutOff(l *lane) *piece {
 		*a = aside{}
 	}
 	to.surface()
+	if s.looker != nil {
+		s.looker.cut(l, p.seq, asks)
+	}
 	p.earlier = l.more().cut
 	l.rare.cut = p
 	gone := l.keeps

@@ -116,7 +116,7 @@ func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 	s.tick(now)
 	l := j.lane
 	s.touch(l)
-	s.leaves(j)
+	s.returns(j)
 	l.running--
 	s.idle++
 	s.jobs++

@@ -228,6 +228,7 @@ func (s *Scheduler) startFree(now int64, l *lane, slot int64) {
 	s.leaves(j)
 	s.jobs--
 	j.Slot = slot
+	s.starts(j)
 	l.lastSlot = slot
 	l.running++
 	s.rerankHead(l, s.slot(now, l), true)

@@ -22,6 +22,11 @@ type Expected struct {
 // nothing else happens, and calls each for every start, in their order, until it
 // returns false. It is slow, and touches nothing of the scheduler that the image is of.
 func (im *Image) Forecast(takes int64, each func(Expected) bool) Unstarted {
+	for _, e := range im.started {
+		if !each(e) {
+			return Unstarted{}
+		}
+	}
 	s, running, _ := im.scheduler(nil)
 	return s.play(im.now, running, takes, each)
 }

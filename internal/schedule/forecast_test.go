@@ -19,6 +19,7 @@ func TestForecastIsWhatHappens(t *testing.T) {
 		work.cfg.Horizon = 0
 		takes := int64(span(t, "takes", 0, 5))
 		end := int64(span(t, "end", 0, 60))
+		begin := min(end, int64(span(t, "begin", 0, 60))) // of taking the image, bit by bit
 		m := newSchedulerMachine(work.cfg)
 		w := newWorld(t, work.cfg)
 		w.Scheduler = m.Scheduler
@@ -34,9 +35,21 @@ func TestForecastIsWhatHappens(t *testing.T) {
 			return true
 		}
 		ids := map[int]bool{}
+		var taking *Imaging
+		takeImage := func() {
+			if taking == nil {
+				w.runUntil(begin)
+				taking = m.BeginImage()
+				w.starts, w.again = nil, nil
+				w.after = func() { taking.Step(1) }
+			}
+		}
 		for _, e := range work.events {
-			if e.at > end || e.do == cancels {
+			if e.at > end || e.do == cancels || e.do == submits && e.at > begin {
 				continue
+			}
+			if e.at > begin {
+				takeImage()
 			}
 			w.runUntil(e.at)
 			if e.do == submits {
@@ -53,6 +66,7 @@ func TestForecastIsWhatHappens(t *testing.T) {
 			}
 			m.meddle(w.now, e)
 		}
+		takeImage()
 		w.runUntil(end)
 		if lowered := rapid.SampledFrom([]string{"", "", "x", "k0"}).Draw(t, "lowered"); m.lookUp(lowered).limit != nil {
 			w.setParams(lowered, rate(1, 5, 1))
@@ -61,9 +75,11 @@ func TestForecastIsWhatHappens(t *testing.T) {
 		for _, r := range w.running {
 			running = append(running, r.Run())
 		}
-		im := m.Image(w.now, running)
-		w.again = nil
-		w.starts, w.expired, w.failed = nil, nil, nil
+		for !taking.Step(1) {
+		}
+		w.after = nil
+		im := taking.Finish(w.now, running)
+		w.expired, w.failed = nil, nil
 		type start struct {
 			key  string
 			slot int64
@@ -88,10 +104,10 @@ func TestForecastIsWhatHappens(t *testing.T) {
 			t.Fatalf("at %d the forecast for %d jobs is %v, not started: %+v; want %v, %+v\n%v",
 				im.now, waiting, got, unstarted, want, u, work)
 		}
-		if len(w.starts) == 0 {
+		if len(im.started) == len(w.starts) {
 			return
 		}
-		target := rapid.SampledFrom(w.starts).Draw(t, "target")
+		target := rapid.SampledFrom(w.starts[len(im.started):]).Draw(t, "target")
 		if e, ok := im.ForecastOf(target.Job, takes); !ok || e.Slot != target.slot {
 			t.Fatalf("the forecast of one job of %q is %d, %v, want %d\n%v", target.Key(), e.Slot, ok, target.slot, work)
 		}
@@ -227,4 +243,12 @@ func TestForecastGoesOnAfterAnExpiry(t *testing.T) {
 	if !slices.Equal(got, []int64{3}) || unstarted != (Unstarted{Expired: 1}) {
 		t.Errorf("the forecast is %v, not started: %+v; want [3], one expired", got, unstarted)
 	}
+}
+
+// Image makes an image in one go.
+func (s *Scheduler) Image(now int64, running []Run) *Image {
+	g := s.BeginImage()
+	for !g.Step(1000) {
+	}
+	return g.Finish(now, running)
 }

@@ -192,6 +192,7 @@ func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
 	if l.length == 0 || l.state != parked || s.busy(l) || s.kept(l) || s.pausedKey(l.name.key) || s.heldUntil(l) > s.tau {
 		return
 	}
+	s.touch(l)
 	s.acquire(now, l)
 	l.state = waiting
 	var ready int64

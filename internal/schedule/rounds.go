@@ -49,8 +49,14 @@ type looker interface {
 	// touched is called before the jobs of a lane change.
 	touched(l *lane)
 
-	// left is called when a job that waited does so no longer, or that ran waits again.
-	left(j *Job)
+	// left is called when a job that waited does so no longer, or comes back and waits again.
+	left(j *Job, back bool)
+
+	// started is called when a job has started, after left.
+	started(j *Job)
+
+	// cut is called when all jobs of a lane have been cut off but one that asks.
+	cut(l *lane, seq uint64, asks *Job)
 
 	// altered is called when the params or the hold of a limit have changed, or a slot was
 	// given back.
@@ -72,9 +78,31 @@ func (s *Scheduler) touch(l *lane) {
 	}
 }
 
+// touchKey is touch for all lanes of a key.
+func (s *Scheduler) touchKey(key string) {
+	if s.looker == nil {
+		return
+	}
+	for l := range s.lookUp(key).lanes() {
+		s.looker.touched(l)
+	}
+}
+
 func (s *Scheduler) leaves(j *Job) {
 	if s.looker != nil {
-		s.looker.left(j)
+		s.looker.left(j, false)
+	}
+}
+
+func (s *Scheduler) returns(j *Job) {
+	if s.looker != nil {
+		s.looker.left(j, true)
+	}
+}
+
+func (s *Scheduler) starts(j *Job) {
+	if s.looker != nil {
+		s.looker.started(j)
 	}
 }
 

@@ -55,7 +55,7 @@ type Scheduler struct {
 	deadlines queue[*byDeadline] // jobs that wait and have one
 	expired   []*Job             // that Expired has not told
 	paused    bool
-	pauses    map[string]struct{} // keys
+	pauses    table.Map[string, struct{}] // keys
 
 	meter  meter
 	holds  queue[*hold] // by when they end
@@ -174,6 +174,7 @@ func (s *Scheduler) start(now int64, l *lane, slot int64) {
 	s.leaves(j)
 	s.jobs--
 	j.Slot = slot
+	s.starts(j)
 	l.lastSlot = j.Slot
 	l.running++
 	goOn := false
@@ -286,7 +287,7 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 	l.running--
 	s.idle++
 	if again {
-		s.leaves(j)
+		s.returns(j)
 		s.jobs++
 		s.renumber(j)
 		s.rejoin(l, j)

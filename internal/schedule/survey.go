@@ -125,7 +125,13 @@ func (v *Survey) add(k *KeyLoad, l *lane) {
 }
 
 // left implements looker: whoever leaves changes a lane.
-func (v *Survey) left(*Job) {}
+func (v *Survey) left(*Job, bool) {}
+
+// started implements looker.
+func (v *Survey) started(*Job) {}
+
+// cut implements looker.
+func (v *Survey) cut(*lane, uint64, *Job) {}
 
 // altered implements looker.
 func (v *Survey) altered(*limit) {}
