@@ -208,32 +208,46 @@ func BenchmarkOutage(b *testing.B) {
 	}
 }
 
-// Groups in each of which a costly job and cheap ones contend, so that claims
-// keep many gates waiting at once: the cost of a start does not grow with them.
+// Groups in each of which a costly job and cheap ones contend, so that claims keep many
+// gates waiting at once: the cost of a start does not grow with them. That holds too if
+// there is a limit over all groups, which every start takes.
 func BenchmarkClaims(b *testing.B) {
-	for _, groups := range []int{100, 1000, 3000} {
-		b.Run(fmt.Sprint("groups=", groups), func(b *testing.B) {
-			c := newCrowd(Fair, func(lane int, limits []backend.Limit) []backend.Limit {
-				group := lane % groups
-				p := rate(1, time.Second+time.Duration(group)*100*time.Microsecond, 5)
-				cost := 1
-				if lane >= groups {
-					cost = 5
-				}
-				return append(limits, costly(laneKey(group)+" group", p, cost))
+	for _, over := range []bool{false, true} {
+		for _, groups := range []int{100, 1000, 3000} {
+			name := fmt.Sprint("groups=", groups)
+			if over {
+				name = "over all/" + name
+			}
+			b.Run(name, func(b *testing.B) {
+				benchmarkClaims(b, groups, over)
 			})
-			c.fill(2 * groups)
-			again := func() {
-				j := c.start(b)
-				c.Finished(c.now, j, false)
-				c.submit(idOf(j), j.Key())
-			}
-			for range 40 * groups {
-				again()
-			}
-			for b.Loop() {
-				again()
-			}
-		})
+		}
+	}
+}
+
+func benchmarkClaims(b *testing.B, groups int, over bool) {
+	c := newCrowd(Fair, func(lane int, limits []backend.Limit) []backend.Limit {
+		group := lane % groups
+		p := rate(1, time.Second+time.Duration(group)*100*time.Microsecond, 5)
+		cost := 1
+		if lane >= groups {
+			cost = 5
+		}
+		if over {
+			limits = append(limits, limitOn("all", rate(1, 100*time.Microsecond, 1)))
+		}
+		return append(limits, costly(laneKey(group)+" group", p, cost))
+	})
+	c.fill(2 * groups)
+	again := func() {
+		j := c.start(b)
+		c.Finished(c.now, j, false)
+		c.submit(idOf(j), j.Key())
+	}
+	for range 40 * groups {
+		again()
+	}
+	for b.Loop() {
+		again()
 	}
 }

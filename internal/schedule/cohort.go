@@ -149,11 +149,12 @@ func (s *Scheduler) rerank(c *cohort) {
 // advanced is called when the first lane of a gate may be another, or rank
 // higher than before.
 func (s *Scheduler) advanced(g *gate) {
-	switch g.in {
-	case ready:
+	switch {
+	case g.in == ready:
 		s.ready.fix((*readyGate)(g))
-	case nowhere:
-		s.unhold(g.limit)
+	case g.blocked:
+		s.unwatch(g)
+		s.watch(g)
 	}
 }
 
@@ -211,15 +212,16 @@ func (s *Scheduler) watch(g *gate) {
 	}
 }
 
-// unwatch takes a gate out of its queue, or from those held.
+// unwatch takes a gate out of its queue.
 func (s *Scheduler) unwatch(g *gate) {
 	switch g.in {
 	case timed:
 		s.timed.remove((*timedGate)(g))
 	case ready:
 		s.ready.remove((*readyGate)(g))
-	default:
-		s.unheld(g)
+	}
+	if g.blocked {
+		s.unblocked(g)
 	}
 	g.in = nowhere
 }

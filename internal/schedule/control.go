@@ -105,7 +105,6 @@ func (s *Scheduler) doubt(now int64, lim *limit, expected gcra.State) {
 		g.turn = 0
 	}
 	s.opensEarlier(lim)
-	s.changed(lim)
 }
 
 // expected returns the state that a limit will prove to have, as far as can be told.

@@ -32,7 +32,7 @@ type dated struct {
 	state datedState
 
 	// Of a job in Scheduler.ahead: the rank of the head that it may have displaced.
-	by, overdue int64
+	by, since int64
 
 	was      datedState // the state before it came, if that was ahead; else due
 	tried    bool       // it is in Scheduler.tried, not dates
@@ -224,7 +224,7 @@ func (s *Scheduler) come(now int64, d *dated) {
 	}
 	s.touch(l)
 	if s.tau > s.decided {
-		d.was, d.by, d.overdue = was, l.rank.by, l.overdue
+		d.was, d.by, d.since = was, l.rank.by, l.since
 		s.ahead = append(s.ahead, d)
 	}
 	if was == held {
@@ -274,7 +274,7 @@ func (s *Scheduler) retreat(now, looked int64) {
 		d.state, d.tried = was, true
 		s.tried.push((*byDate)(d))
 		if heads {
-			l.rank.by, l.overdue = d.by, d.overdue
+			l.rank.by, l.since = d.by, d.since
 			s.enter(now, l, false)
 		}
 	}

@@ -131,24 +131,28 @@ func TestDeadlineEqualToTheSlot(t *testing.T) {
 // head are removed, whom its claim kept waiting starts at once.
 func TestRemoveEndsAClaim(t *testing.T) {
 	w := newWorld(t, Config{Workers: many, Order: Backlog})
-	x, y := limitOn("x", rate(1, 10, 1)), limitOn("y", rate(1, 100, 1))
-	a := []*Job{w.submit("a", x, y)}
-	for range 9 {
-		a = append(a, w.submit("a", x, y))
-	}
-	w.delay("y", 505)
-	w.runUntil(500) // the head of a is overdue
-	w.submit("b", x)
-	w.submit("b", x)
+	x := rate(1, 10, 2)
+	w.submit("first", costly("x", x, 2))
 	w.step()
-	w.wantSlots("b") // or a would start after 505
-	w.now = 501
+	var a []*Job
+	for range 10 {
+		a = append(a, w.submit("a", costly("x", x, 2)))
+	}
+	for range 9 {
+		w.submitAt(1, "urgent", limitOn("x", x)) // each takes x before a has saved up
+	}
+	w.runUntil(95) // the head of a is overdue
+	w.submit("b", limitOn("x", x))
+	w.submit("b", limitOn("x", x))
+	w.runUntil(100)
+	w.wantSlots("b") // or a would start after 110
+	w.now = 101
 	for _, j := range a[1:] {
 		w.Remove(w.now, j)
 	}
 	w.run()
-	w.wantSlots("b", 501, 521)
-	w.wantSlots("a", 511)
+	w.wantSlots("b", 101, 130)
+	w.wantSlots("a", 120)
 	w.wantIdle()
 }
 
@@ -179,7 +183,7 @@ func TestComingBackBehindTheHead(t *testing.T) {
 			}
 			s.Next(2) // the head waits for x
 			l := s.lookUp("k").lane
-			rank, overdue := l.rank, l.overdue
+			rank, overdue := l.rank, l.overdue()
 			s.Hold(40, "x", 300) // whoever waits from now on is ready later
 			if name != "at a date" {
 				comeBack(s, back)
@@ -188,9 +192,9 @@ func TestComingBackBehindTheHead(t *testing.T) {
 			if order := l.order(); l.head != head || len(order) < 2 || order[1] != back {
 				t.Fatalf("%s, removed %v: the job has not come back behind the head", name, removed)
 			}
-			if l.rank != rank || l.overdue != overdue {
+			if l.rank != rank || l.overdue() != overdue {
 				t.Errorf("%s, removed %v: the head has rank %v and is overdue from %d on, want %v and %d as before",
-					name, removed, l.rank, l.overdue, rank, overdue)
+					name, removed, l.rank, l.overdue(), rank, overdue)
 			}
 		}
 	}

@@ -24,7 +24,9 @@ func (s *Scheduler) Next(now int64) (j *Job, ask bool) {
 		s.meter.runs = false
 		return nil, false
 	}
-	s.unholdEarly()
+	if len(s.early) > 0 {
+		s.unblockEarly()
+	}
 	reach := s.cfg.Lead
 	if s.filling {
 		reach = s.cfg.Horizon
@@ -142,18 +144,10 @@ func (s *Scheduler) pick(now int64) *lane {
 	l := c.lanes.top()
 	if l.opens() > s.tau {
 		// By a gate that the cohort is not for: the lane was alone with it.
-		s.reenter(now, l)
+		s.resettle(l)
 		return nil
 	}
-	if claimed := s.claimed(l); claimed != nil {
-		switch {
-		case claimed == g:
-			s.hold(g)
-		case c.has(claimed):
-			s.move(c, claimed)
-		default:
-			s.reenter(now, l)
-		}
+	if !l.isFirst() && s.barred(l, g) {
 		return nil
 	}
 	if l.head.hasDates() && s.slot(now, l) > s.Deadline(l.head) {
@@ -166,7 +160,30 @@ func (s *Scheduler) pick(now int64) *lane {
 	return l
 }
 
-// reenter puts a lane where it has to wait now.
+// barred reports whether a claim keeps a lane waiting that was found at a gate. If so,
+// it waits from now on for the claim to end.
+func (s *Scheduler) barred(l *lane, at *gate) bool {
+	claimed, c := s.claimed(l)
+	switch {
+	case claimed == nil:
+		return false
+	case claimed == at:
+		s.block(at, c)
+	case l.cohort.has(claimed):
+		s.move(l.cohort, claimed)
+	default:
+		s.resettle(l)
+	}
+	return true
+}
+
+// resettle puts a lane where it has to wait now.
+func (s *Scheduler) resettle(l *lane) {
+	s.unsettle(l)
+	s.settle(l)
+}
+
+// reenter has a lane compete anew, under all that its head is under now.
 func (s *Scheduler) reenter(now int64, l *lane) {
 	s.park(l)
 	s.enter(now, l, false)
@@ -188,6 +205,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 		s.startFree(now, l, slot)
 		return j, false
 	}
+	first := l.isFirst()
 	s.withdraw(l)
 	s.unawait(j)
 	l.state = asking
@@ -197,12 +215,18 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 		s.start(now, l, slot)
 		return j, false
 	}
+	if !first {
+		s.passed(l)
+	}
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
 			lim := u.limit()
 			lim.uncharged = lim.state.TAT
 			lim.state = lim.state.Charge(slot, lim.params, u.gate.cost)
-			s.changed(lim)
+			if lim.contest != nil {
+				s.endClaim(lim)
+				s.raised(lim)
+			}
 			if s.cfg.Shared && !lim.charged {
 				lim.charged = true
 				s.charged = append(s.charged, lim)

@@ -119,7 +119,7 @@ func TestGuarantee3OnlyTheOverdueHoldOthersUp(t *testing.T) {
 			}
 			for _, n := range w.names.All() {
 				for o := range n.lanes() {
-					if o != l && o.state == waiting && o.overdue <= w.now+w.cfg.Horizon {
+					if o != l && o.state == waiting && o.overdue() <= w.now+w.cfg.Horizon {
 						return
 					}
 				}

@@ -53,8 +53,22 @@ type laneImage struct {
 type headImage struct {
 	paused   bool
 	by       int64
-	overdue  int64
+	since    int64
 	lastSlot int64
+	waivers  []waiverImage
+	claims   []claimImage
+}
+
+// waiverImage says until when a head waives its place under a limit.
+type waiverImage struct {
+	key  string
+	from int64
+}
+
+// claimImage is a claim of a head on a limit.
+type claimImage struct {
+	key   string
+	terms claimTerms
 }
 
 type jobImage struct {

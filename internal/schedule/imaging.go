@@ -140,7 +140,24 @@ func (g *Imaging) noteStrays() {
 }
 
 func (s *Scheduler) headOf(l *lane) headImage {
-	return headImage{s.pausedKey(l.name.key), l.rank.by, l.overdue, l.lastSlot}
+	h := headImage{paused: s.pausedKey(l.name.key), by: l.rank.by, since: l.since, lastSlot: l.lastSlot}
+	if l.state != waiting {
+		return h
+	}
+	for i := range l.uses {
+		u := &l.uses[i]
+		c := u.limit().contest
+		if c == nil {
+			continue
+		}
+		if w := c.waivers[u]; w != nil {
+			h.waivers = append(h.waivers, waiverImage{u.limit().name.key, w.from})
+		}
+		if c.claim != nil && c.claim.lane == l && c.claim.made <= s.tau {
+			h.claims = append(h.claims, claimImage{u.limit().name.key, c.claim.claimTerms})
+		}
+	}
+	return h
 }
 
 // addJob adds the next job of the lane.

@@ -63,16 +63,16 @@ type lane struct {
 	running    int32 // jobs of this lane that have started and not finished
 
 	// Of the head, while it waits or asks.
-	rank    rank
-	overdue int64 // from when on it may have a claim
-	cohort  *cohort
-	uses    []use  // its limits
-	one     [1]use // the memory of uses, if they are no more
-	pos     int32  // in cohort.lanes
-	seen    uint32 // Scheduler.looks, if the looker has seen it
-	gone    uint16 // jobs between head and tail that have been removed
-	state   laneState
-	keeps   int32 // jobs that keep the key: see keep.go
+	rank   rank
+	since  int64 // since when nothing but its limits keeps it waiting
+	cohort *cohort
+	uses   []use  // its limits
+	one    [1]use // the memory of uses, if they are no more
+	pos    int32  // in cohort.lanes
+	seen   uint32 // Scheduler.looks, if the looker has seen it
+	gone   uint16 // jobs between head and tail that have been removed
+	state  laneState
+	keeps  int32 // jobs that keep the key: see keep.go
 }
 
 // rare is what few lanes have.
@@ -137,21 +137,15 @@ const (
 type use struct {
 	lane  *lane
 	gate  *gate
-	pos   int32 // in limit.heads, while the lane waits
+	pos   int32 // in limit.heads, while the lane waits and has not waived its place there
 	index int32 // in terms.under; -1 for a bare use, which is not charged
 }
 
 func (u *use) limit() *limit { return u.gate.limit }
 
 // before implements element, for the heads of a limit.
-func (u *use) before(o *use) bool {
-	if u.lane.overdue != o.lane.overdue {
-		return u.lane.overdue < o.lane.overdue
-	}
-	return u.lane.head.before(o.lane.head)
-}
-
-func (u *use) place() *int32 { return &u.pos }
+func (u *use) before(o *use) bool { return u.lane.before(o.lane) }
+func (u *use) place() *int32      { return &u.pos }
 
 // opens is the instant at which the last of the head's limits opens.
 func (l *lane) opens() int64 {
@@ -163,8 +157,11 @@ func (l *lane) opens() int64 {
 }
 
 // slot is when the head can start, not before now.
-func (s *Scheduler) slot(now int64, l *lane) int64 {
-	at := max(now, s.earliest(l))
+func (s *Scheduler) slot(now int64, l *lane) int64 { return max(now, s.earliest(l), l.slot()) }
+
+// slot is the earliest slot that the head's limits have.
+func (l *lane) slot() int64 {
+	at := int64(0)
 	for i := range l.uses {
 		at = max(at, l.uses[i].gate.slot())
 	}
@@ -198,16 +195,13 @@ func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
 	var ready int64
 	if fresh {
 		s.beginStay(l, now)
-		ready = s.slot(now, l)
-		l.overdue = ready + l.patience()
+		l.since = max(now, s.earliest(l))
+		ready = max(l.since, l.slot())
 	}
 	s.rerankHead(l, ready, fresh)
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
-			lim := u.limit()
-			if lim.heads.push(u); lim.heads.top() == u {
-				s.changed(lim)
-			}
+			u.limit().heads.push(u)
 		}
 	}
 	s.settle(l)
@@ -218,12 +212,14 @@ func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
 func (s *Scheduler) withdraw(l *lane) {
 	s.unsettle(l)
 	for i := range l.uses {
-		if u := &l.uses[i]; u.index >= 0 {
-			lim := u.limit()
-			first := lim.heads.top() == u
-			if lim.heads.remove(u); first {
-				s.changed(lim)
-			}
+		u := &l.uses[i]
+		if u.index < 0 {
+			continue
+		}
+		if lim := u.limit(); lim.contest == nil {
+			lim.heads.remove(u)
+		} else {
+			s.retire(u)
 		}
 	}
 }
@@ -283,13 +279,13 @@ func (s *Scheduler) release(l *lane) {
 	l.uses = l.uses[:0]
 }
 
-// patience is how long after it was ready a head may claim its limits: the time
-// in which its slowest limit could have served it four times.
+// patience is for how long nothing but its limits may keep a head waiting before it
+// may claim them: the time in which the slowest could have served it four times.
 func (l *lane) patience() int64 {
 	var longest int64
 	for i := range l.uses {
 		if u := &l.uses[i]; u.index >= 0 {
-			longest = max(longest, chargeOf(u.limit().params, u.gate.cost))
+			longest = max(longest, u.gate.charge())
 		}
 	}
 	return 4 * min(longest, math.MaxInt64/16) // no sum of instants overflows

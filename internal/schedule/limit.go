@@ -21,8 +21,9 @@ type limit struct {
 
 	terms int32       // that name it and have jobs
 	refs  int32       // lanes that wait or ask under it
-	heads queue[*use] // of waiting lanes; the one overdue first is first
-	holds *holds      // nil until there are some
+	heads queue[*use] // of waiting lanes, by rank, but those that have waived
+
+	contest *contest // nil until there is something in it
 
 	prices *queue[*price] // of jobs that cost more than one and wait; nil: none
 	hold   *hold          // nil unless it is held
@@ -62,13 +63,14 @@ type gate struct {
 	pos     int32  // there, or in Scheduler.ready
 	in      gateState
 	shut    bool // the cost is above Burst
+	blocked bool // by a claim: it is timed
 }
 
 // gateState is where a gate is.
 type gateState uint8
 
 const (
-	nowhere gateState = iota // without cohorts, or held
+	nowhere gateState = iota // without cohorts
 	timed                    // in Scheduler.timed
 	ready                    // in Scheduler.ready
 )
@@ -150,8 +152,17 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 		}
 	}
 	s.lower(lim)
+	s.endClaim(lim)
+	s.upset(lim)
 	s.opensEarlier(lim)
-	s.changed(lim)
+}
+
+// charge is by how much a job at the gate moves the limit's TAT.
+func (g *gate) charge() int64 {
+	if g.limit == nil {
+		return 0
+	}
+	return chargeOf(g.limit.params, g.cost)
 }
 
 // renew notes that a limit has got other params.

@@ -17,7 +17,6 @@ func (w *world) wantNothingKept() {
 		"debts":   w.debts.len(),
 		"timed":   w.timed.len(),
 		"ready":   w.Scheduler.ready.len(),
-		"held":    len(w.holding),
 		"free":    w.free.waiting.len(),
 		"dated":   len(w.dated),
 		"dates":   w.dates.len() + w.tried.len() + len(w.ahead) + w.deadlines.len(),

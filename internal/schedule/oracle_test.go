@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/freqlimit/dispatcher/backend"
@@ -18,6 +19,7 @@ type oracle struct {
 	latest int64 // when the last job was submitted
 	lanes  []*oracleLane
 	limits map[string]*oracleLimit
+	claims map[string]*oracleClaim
 
 	expired []int
 
@@ -33,14 +35,25 @@ type oracleLane struct {
 	running  int
 	lastSlot int64
 	ahead    int64 // no job of a lower priority gets a slot before this
+	taken    bool  // the head is just being taken
 	oracleHead
 }
 
 // oracleHead is the job of a lane that competes.
 type oracleHead struct {
-	head    *oracleJob // nil: none
-	ready   int64
-	overdue int64
+	head  *oracleJob // nil: none
+	ready int64
+	since int64
+	from  map[string]int64 // limits at which it has waived its place, and until when
+}
+
+// oracleClaim is a claim on a limit.
+type oracleClaim struct {
+	holder *oracleLane
+	start  int64
+	idles  bool
+	slack  int64
+	made   int64
 }
 
 type oracleJob struct {
@@ -85,7 +98,7 @@ type oracleLimit struct {
 }
 
 func newOracle(cfg Config) *oracle {
-	return &oracle{cfg: cfg, idle: cfg.Workers, limits: map[string]*oracleLimit{}, pauses: map[string]bool{}}
+	return &oracle{cfg: cfg, idle: cfg.Workers, limits: map[string]*oracleLimit{}, claims: map[string]*oracleClaim{}, pauses: map[string]bool{}}
 }
 
 func (o *oracle) limit(key string) *oracleLimit {
@@ -113,7 +126,7 @@ func (o *oracle) opens(l *oracleLane) int64 {
 func (o *oracle) heads(key string) []*oracleLane {
 	var heads []*oracleLane
 	for _, l := range o.lanes {
-		if l.head != nil && slices.ContainsFunc(l.head.limits, func(l backend.Limit) bool { return l.Key == key }) {
+		if l.head != nil && !l.taken && slices.ContainsFunc(l.head.limits, func(l backend.Limit) bool { return l.Key == key }) {
 			heads = append(heads, l)
 		}
 	}
@@ -123,6 +136,9 @@ func (o *oracle) heads(key string) []*oracleLane {
 func (o *oracle) adopt(now int64, l backend.Limit) {
 	lim := o.limit(l.Key)
 	l.Params.Burst = max(l.Params.Burst, 1)
+	if lim.params != l.Params {
+		delete(o.claims, l.Key)
+	}
 	lim.state = lim.state.Rebase(now, l.Params)
 	lim.params = l.Params
 }
@@ -218,19 +234,26 @@ func (o *oracle) compete(now int64) {
 		j := o.first(l)
 		if j == nil || j.held && j.notBefore > o.tau || o.busy(l.key) || o.behind(l) || o.pauses[l.key] {
 			l.oracleHead = oracleHead{}
+			o.endClaims(l)
 			continue
 		}
 		if l.head == j {
 			continue
 		}
-		var longest int64
-		for _, lim := range j.limits {
-			longest = max(longest, int64(lim.Units())*int64(o.limit(lim.Key).params.Interval()))
-		}
+		o.endClaims(l)
 		l.head = j
+		l.from = map[string]int64{}
 		l.ready = o.slot(now, l)
-		l.overdue = l.ready + 4*longest
+		l.since = max(now, o.floor(l))
+		if l.under(l.key) == (backend.Limit{}) {
+			l.since = max(l.since, o.limit(l.key).closed)
+		}
 	}
+}
+
+// endClaims ends the claims of a lane.
+func (o *oracle) endClaims(l *oracleLane) {
+	maps.DeleteFunc(o.claims, func(_ string, c *oracleClaim) bool { return c.holder == l })
 }
 
 func (o *oracle) busy(key string) bool {
@@ -255,9 +278,16 @@ func (o *oracle) behind(l *oracleLane) bool {
 }
 
 func (o *oracle) holdKey(now int64, key string, until int64) {
-	if until > now {
-		lim := o.limit(key)
-		lim.closed = max(lim.closed, until)
+	lim := o.limit(key)
+	if until <= now || until <= lim.closed {
+		return
+	}
+	lim.closed = until
+	for _, l := range o.lanes {
+		if l.key == key && l.head != nil {
+			l.from = map[string]int64{}
+			o.endClaims(l)
+		}
 	}
 }
 
@@ -323,21 +353,12 @@ func (o *oracle) heading() map[*oracleLane]oracleHead {
 // nothing is left of that if no job is taken there.
 func (o *oracle) next(now int64) (*oracleJob, int64) {
 	o.tau = max(o.tau, now)
+	// What was claimed at an instant to come is so no more: much may have happened.
+	maps.DeleteFunc(o.claims, func(_ string, c *oracleClaim) bool { return c.made > o.tau })
 	o.compete(now)
 	decided, heading := o.tau, o.heading()
 	for o.idle > 0 && !o.paused {
-		var best *oracleLane
-		soonest := int64(1) << 62
-		for _, l := range o.lanes {
-			if l.head == nil {
-				continue
-			}
-			if at := o.opens(l); at > o.tau {
-				soonest = min(soonest, at)
-			} else if !o.claimed(o.tau, l) && (best == nil || o.ranks(l, best)) {
-				best = l
-			}
-		}
+		best, soonest := o.best()
 		for _, j := range o.waiting() {
 			if j.notBefore > o.tau {
 				soonest = min(soonest, j.notBefore)
@@ -360,40 +381,238 @@ func (o *oracle) next(now int64) (*oracleJob, int64) {
 	}
 	o.tau = decided
 	for _, l := range o.lanes {
-		l.oracleHead = heading[l]
+		if was := heading[l]; l.head != was.head {
+			o.endClaims(l)
+			was.from = map[string]int64{}
+			l.oracleHead = was
+		}
 	}
 	return nil, 0
 }
 
-// claimed reports whether someone of higher rank that is overdue would be put
-// off by l.
-func (o *oracle) claimed(tau int64, l *oracleLane) bool {
-	for _, lim := range l.head.limits {
-		holder := slices.MinFunc(o.heads(lim.Key), func(a, b *oracleLane) int {
-			if a.overdue != b.overdue {
-				return int(a.overdue - b.overdue)
-			}
-			if a.head.before(b.head) {
-				return -1
-			}
-			return 1
-		})
-		if holder == l || holder.overdue > tau || !o.ranks(holder, l) {
+// best is the lane that is to be taken at tau, nil if there is none, and the next
+// instant at which there may be another.
+func (o *oracle) best() (best *oracleLane, soonest int64) {
+	soonest = int64(1) << 62
+	var open []*oracleLane
+	for _, l := range o.lanes {
+		if l.head == nil {
 			continue
 		}
-		is := o.limit(lim.Key)
-		then := is.state.Charge(tau, is.params, lim.Units())
-		i := slices.IndexFunc(holder.head.limits, func(h backend.Limit) bool { return h.Key == lim.Key })
-		if then.Slot(0, is.params, holder.head.limits[i].Units()) > o.opens(holder) {
-			return true
+		if at := o.opens(l); at > o.tau {
+			soonest = min(soonest, at)
+		} else {
+			open = append(open, l)
 		}
 	}
-	return false
+	slices.SortFunc(open, o.compare)
+	for _, l := range open {
+		until, kept := o.claimed(l)
+		if !kept {
+			return l, soonest
+		}
+		soonest = min(soonest, until)
+	}
+	return nil, soonest
+}
+
+func (o *oracle) compare(a, b *oracleLane) int {
+	switch {
+	case a == b:
+		return 0
+	case o.ranks(a, b):
+		return -1
+	}
+	return 1
+}
+
+// overdue is when a head has been waiting for its limits for so long that the
+// slowest of them could have served it four times.
+func (o *oracle) overdue(l *oracleLane) int64 {
+	var longest int64
+	for _, lim := range l.head.limits {
+		longest = max(longest, o.charge(lim))
+	}
+	return l.since + 4*longest
+}
+
+// charge is by how much a job moves the TAT of a limit.
+func (o *oracle) charge(l backend.Limit) int64 {
+	return int64(l.Units()) * int64(o.limit(l.Key).params.Interval())
+}
+
+// claimed reports whether a claim keeps a lane waiting whose limits are open, and
+// until when it does at most. First come the claims that there are, then new ones.
+func (o *oracle) claimed(l *oracleLane) (until int64, kept bool) {
+	for _, lim := range l.head.limits {
+		if c := o.claims[lim.Key]; c != nil && o.stands(c) {
+			if until := o.until(c, lim); o.keeps(c, l, lim) && o.tau < until {
+				return until, true
+			}
+		}
+	}
+	for _, lim := range l.head.limits {
+		if c := o.claims[lim.Key]; c != nil && o.stands(c) {
+			continue
+		}
+		c := o.newClaim(lim.Key)
+		if c == nil || !o.keeps(c, l, lim) {
+			continue
+		}
+		if until := o.until(c, lim); o.tau < until {
+			c.made = o.tau
+			o.claims[lim.Key] = c
+			return until, true
+		}
+	}
+	return 0, false
+}
+
+// stands reports whether the holder of a claim can still start when it says.
+func (o *oracle) stands(c *oracleClaim) bool {
+	return o.tau < c.start && o.opens(c.holder) <= c.start
+}
+
+// keeps reports whether a lane would put off a holder of higher rank.
+func (o *oracle) keeps(c *oracleClaim, l *oracleLane, lim backend.Limit) bool {
+	return c.holder != l && o.ranks(c.holder, l) && o.opensAfter(o.tau, c.holder, lim) > c.start
+}
+
+// opensAfter is when a limit opens for a lane if it is taken at an instant.
+func (o *oracle) opensAfter(at int64, l *oracleLane, taken backend.Limit) int64 {
+	is := *o.limit(taken.Key)
+	is.state = is.state.Charge(at, is.params, taken.Units())
+	return is.state.Slot(0, is.params, l.under(taken.Key).Units())
+}
+
+// under is the limit with a key that a lane's head is under.
+func (l *oracleLane) under(key string) backend.Limit {
+	for _, lim := range l.head.limits {
+		if lim.Key == key {
+			return lim
+		}
+	}
+	return backend.Limit{}
+}
+
+// until is when a claim ends for who would take a limit: when the holder starts, or
+// when the limit begins to be idle, if it may not be for so long.
+func (o *oracle) until(c *oracleClaim, lim backend.Limit) int64 {
+	idle := o.limit(lim.Key).state.TAT
+	if c.start <= idle || c.idles && c.start-idle <= o.charge(lim)+c.slack {
+		return c.start
+	}
+	return idle
+}
+
+// newClaim is the claim that the first head under a limit has, nil if it has none.
+func (o *oracle) newClaim(key string) *oracleClaim {
+	h := o.holder(key)
+	if h == nil || o.overdue(h) > o.tau {
+		return nil
+	}
+	start := o.opens(h)
+	if dead := h.head.deadline; start <= o.tau || dead != 0 && start > dead || !o.startsAt(h, start) {
+		return nil
+	}
+	c := &oracleClaim{holder: h, start: start}
+	own := o.charge(h.under(key))
+	// The slowest of the limits that open last: if the head's key is held, that is
+	// like a limit that costs it nothing.
+	slowest, debt := int64(-1), false
+	if o.limit(h.key).closed == start && h.under(h.key).Key == "" {
+		slowest = 0
+	}
+	for _, lim := range h.head.limits {
+		if cost := o.charge(lim); o.open(lim) == start && cost > slowest {
+			slowest = cost
+			is := o.limit(lim.Key)
+			debt = is.state.Slot(0, is.params, lim.Units()) == start
+		}
+		if cost := o.charge(lim); cost < own {
+			c.slack += cost
+		}
+	}
+	c.idles = debt && slowest <= own
+	return c
+}
+
+// holder is the head that ranks first under a limit, of those that are not set
+// aside there, and the one that may come back for longest.
+func (o *oracle) holder(key string) *oracleLane {
+	heads := o.heads(key)
+	isAside := func(l *oracleLane) bool { return l.from[key] > 0 }
+	back := o.comeBack(key)
+	heads = slices.DeleteFunc(heads, func(l *oracleLane) bool { return isAside(l) && (len(back) == 0 || back[0] != l) })
+	if len(heads) == 0 {
+		return nil
+	}
+	return slices.MinFunc(heads, o.compare)
+}
+
+// comeBack are the heads set aside under a limit that may come back, those that
+// may for longest first.
+func (o *oracle) comeBack(key string) []*oracleLane {
+	aside := slices.DeleteFunc(o.heads(key), func(l *oracleLane) bool { return l.from[key] == 0 || l.from[key] > o.tau })
+	slices.SortFunc(aside, func(a, b *oracleLane) int {
+		return cmp.Or(cmp.Compare(a.from[key], b.from[key]), cmp.Compare(a.head.arrives, b.head.arrives), cmp.Compare(a.head.seq, b.head.seq))
+	})
+	return aside
+}
+
+// startsAt reports whether nobody who is first under one of a head's limits is in
+// its way at an instant.
+func (o *oracle) startsAt(h *oracleLane, at int64) bool {
+	for _, lim := range h.head.limits {
+		l := o.holder(lim.Key)
+		if l == nil || l == h || o.ranks(h, l) {
+			continue
+		}
+		opens := o.opens(l)
+		if opens <= o.tau {
+			continue
+		}
+		if opens <= at {
+			if o.opensAfter(opens, h, l.under(lim.Key)) > at {
+				return false
+			}
+		} else if o.overdue(l) <= at && o.opensAfter(at, l, lim) > opens {
+			return false
+		}
+	}
+	return true
+}
+
+// pass sets aside the head that is first under a limit that another takes, if the
+// limit does not matter to it now, and has two come back at most.
+func (o *oracle) pass(by *oracleLane, lim backend.Limit) {
+	key := lim.Key
+	if l := o.holder(key); l != nil && o.ranks(l, by) {
+		opens, dead := o.opens(l), l.head.deadline
+		from := opens - o.charge(l.under(key))
+		useless := opens <= o.tau || dead != 0 && opens > dead ||
+			o.overdue(l) <= o.tau && !o.startsAt(l, opens)
+		if from <= o.tau && useless {
+			from = o.tau + o.charge(lim)
+		}
+		if from > o.tau {
+			l.from[key] = from
+		}
+	}
+	back := o.comeBack(key)
+	for _, l := range back[:min(2, len(back))] {
+		l.from[key] = 0
+	}
 }
 
 // slot is when a head can start.
 func (o *oracle) slot(now int64, l *oracleLane) int64 {
-	at := max(now, l.lastSlot, l.head.notBefore, o.opens(l))
+	return max(now, o.floor(l), o.opens(l))
+}
+
+// floor is before when a head does not start, whatever its limits.
+func (o *oracle) floor(l *oracleLane) int64 {
+	at := max(l.lastSlot, l.head.notBefore)
 	for _, other := range o.lanes {
 		if other.key == l.key && other.priority > l.priority {
 			at = max(at, other.ahead)
@@ -405,25 +624,38 @@ func (o *oracle) slot(now int64, l *oracleLane) int64 {
 func (o *oracle) take(now int64, l *oracleLane) (*oracleJob, int64) {
 	slot := o.slot(now, l)
 	j := l.head
+	l.running++
+	l.taken = true
+	o.endClaims(l)
+	for _, other := range o.lanes {
+		if other != l && o.busy(other.key) {
+			other.oracleHead = oracleHead{}
+			o.endClaims(other)
+		}
+	}
+	for _, lim := range j.limits {
+		o.pass(l, lim)
+	}
 	for _, lim := range j.limits {
 		is := o.limit(lim.Key)
 		is.state = is.state.Charge(slot, is.params, lim.Units())
+		delete(o.claims, lim.Key)
 	}
 	l.jobs = slices.DeleteFunc(l.jobs, func(o *oracleJob) bool { return o == j })
 	j.held = false
+	l.taken = false
 	l.lastSlot = slot
 	if j.back {
 		l.ahead = slot
 	}
 	j.back = false
-	l.running++
 	o.idle--
 	o.compete(now)
 	return j, slot
 }
 
-// wake is when to look again: when the next head may be decided on. Heads that
-// could have been and were not are kept waiting by a claim.
+// wake is when to look again: when the next head may be decided on, or a claim that
+// keeps one waiting ends.
 func (o *oracle) wake(now int64) (int64, bool) {
 	soonest, ok := int64(0), false
 	look := func(at int64) {
@@ -443,6 +675,12 @@ func (o *oracle) wake(now int64) (int64, bool) {
 	for _, l := range o.lanes {
 		if l.head != nil && o.idle > 0 && !o.paused {
 			look(o.opens(l) - o.cfg.Horizon)
+			for _, lim := range l.head.limits {
+				look(o.limit(lim.Key).state.TAT - o.cfg.Horizon)
+				if c := o.claims[lim.Key]; c != nil {
+					look(c.start - o.cfg.Horizon)
+				}
+			}
 		}
 	}
 	return soonest, ok

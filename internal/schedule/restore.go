@@ -54,10 +54,36 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 	}
 	slices.SortFunc(running, func(a, b *Job) int { return cmp.Compare(a.Slot, b.Slot) })
 	for _, l := range r.lanes {
-		l.rank.by, l.overdue = r.heads[l].by, r.heads[l].overdue
+		h := r.heads[l]
+		l.rank.by, l.since = h.by, h.since
 		s.enter(im.now, l, false)
+		r.restoreClaims(l, &h)
 	}
 	return s, running, r.stand
+}
+
+// restoreClaims brings back what there was of claims of a lane.
+func (r *restored) restoreClaims(l *lane, h *headImage) {
+	if l.state != waiting {
+		return
+	}
+	for i := range l.uses {
+		u := &l.uses[i]
+		if u.index < 0 {
+			continue
+		}
+		lim := u.limit()
+		for _, w := range h.waivers {
+			if w.key == lim.name.key {
+				r.waive(u, w.from)
+			}
+		}
+		for _, c := range h.claims {
+			if c.key == lim.name.key {
+				lim.contested().claim = &claim{limit: lim, lane: l, gate: u.gate, claimTerms: c.terms}
+			}
+		}
+	}
 }
 
 func (r *restored) restoreLimits() {

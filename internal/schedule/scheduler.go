@@ -68,13 +68,12 @@ type Scheduler struct {
 	doubted  map[*limit]gcra.State // what they were thought to be
 	holdsEnd int64                 // when the last of all holds is over
 
-	timed   queue[*timedGate]   // closed gates with cohorts, by when they open
-	ready   queue[*readyGate]   // open gates with cohorts, by rank
-	holding map[*limit]struct{} // limits with held gates
-	early   []*limit            // those held at an instant after decided
-	free    gate                // for lanes without limits
-	unbound gate                // for lanes with limits that no gate keeps waiting
-	charged []*limit            // if they are shared: those charged since Spare returned nil
+	timed   queue[*timedGate] // closed gates with cohorts, by when they open
+	ready   queue[*readyGate] // open gates with cohorts, by rank
+	early   []early           // what claims did at instants after decided
+	free    gate              // for lanes without limits
+	unbound gate              // for lanes with limits that no gate keeps waiting
+	charged []*limit          // if they are shared: those charged since Spare returned nil
 	gateID  uint64
 
 	shared     []*gate // scratch of settle
@@ -88,7 +87,6 @@ func New(cfg Config) *Scheduler {
 	s.initGate(&s.free, nil, 0)
 	s.initGate(&s.unbound, nil, 0)
 	s.unbound.outage = &s.outage
-	s.holding = make(map[*limit]struct{})
 	s.dated = make(map[*Job]*dated)
 	return s
 }
@@ -142,6 +140,11 @@ func (s *Scheduler) admit(now int64, l *lane, j *Job) {
 // promote is called when a waiting lane may have another rank.
 func (s *Scheduler) promote(l *lane) {
 	s.rerankHead(l, 0, false)
+	for i := range l.uses {
+		if u := &l.uses[i]; u.index >= 0 && !u.hasWaived() {
+			u.limit().heads.fix(u)
+		}
+	}
 	l.cohort.lanes.fix(l)
 	s.rerank(l.cohort)
 }
@@ -159,7 +162,7 @@ func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
 			lim.state.Last = max(lim.state.Last, slot)
 			lim.missed = 0
 			s.trust(lim)
-			s.changed(lim)
+			s.raised(lim)
 		}
 	}
 	s.start(now, l, slot)
@@ -222,7 +225,7 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 			lim.state.TAT = max(lim.state.TAT, r.Until+u.gate.headroom)
 		}
 		s.wait(now, u.gate, r.Turn)
-		s.changed(lim)
+		s.raised(lim)
 	}
 	s.back(now, l)
 }
@@ -234,7 +237,6 @@ func (s *Scheduler) Failed(now int64, j *Job, until int64) {
 	s.tick(now)
 	s.uncharge(j.lane)
 	s.outage = max(s.outage, until)
-	s.unholdAll()
 	s.back(now, j.lane)
 }
 
@@ -333,7 +335,6 @@ func (s *Scheduler) uncharge(l *lane) {
 				lim.state.TAT -= charge
 			}
 			s.opensEarlier(lim)
-			s.changed(lim)
 		}
 	}
 }
@@ -356,7 +357,7 @@ func (s *Scheduler) Hold(now int64, key string, until int64) {
 	s.startHold(lim)
 	s.alters(lim)
 	s.holdsEnd = max(s.holdsEnd, until)
-	s.changed(lim)
+	s.upset(lim)
 	s.unused(lim)
 	for l := range lim.name.lanes() {
 		if l.state == waiting {

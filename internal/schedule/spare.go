@@ -54,7 +54,7 @@ func (s *Scheduler) nextAt(lim *limit) *lane {
 			continue
 		}
 		l := g.waiting.top().lanes.top()
-		if at := g.open(); at > s.outage && l.opens() == at && s.claimed(l) == nil {
+		if at := g.open(); at > s.outage && l.opens() == at && !s.isClaimed(l) {
 			return l
 		}
 	}

@@ -112,29 +112,33 @@ func TestClaimsDoNotGoBeforePriority(t *testing.T) {
 	}
 }
 
-// What does not put an overdue head off goes ahead of it, and when it starts the
-// limit has been kept free for it: no more than a part of one interval is lost.
+// What does not put an overdue head off goes ahead of it, and then its slower limit has
+// been kept free for it: no more is lost there than a part of one interval of the faster.
 func TestClaimsLetOthersGoAhead(t *testing.T) {
-	p := rate(10, time.Second, 1)
+	x, y := limitOn("x", rate(10, time.Second, 1)), limitOn("y", rate(1, 70*time.Millisecond, 1))
 	w := newWorld(t, Config{Workers: many})
-	w.submit("overdue", limitOn("x", p))
-	w.delay("overdue", 60*sec+50*ms)
-	for range 700 {
-		w.submit("quick", limitOn("x", p))
+	const jobs = 30
+	for range jobs {
+		w.submit("x", x)
+		w.submit("y", y)
 	}
+	w.runUntil(1)
+	w.submit("both", x, y) // overdue after 400 ms
 	w.run()
 	w.wantWindows()
-	w.wantSlots("overdue", 60*sec+50*ms)
-	quick := w.of("quick")
-	for i, slot := range quick {
-		want := int64(i) * 100 * ms
-		if i >= 600 {
-			want += 150 * ms // the claim's 50 ms and the overdue job's slot
+	w.wantSlots("both", 560*ms)
+	var ofX, ofY []int64
+	for i := range int64(jobs) {
+		ofX, ofY = append(ofX, i*100*ms), append(ofY, i*70*ms)
+		if i >= 5 {
+			ofX[i] += 160 * ms // 60 ms are lost, and a slot is taken
 		}
-		if slot != want {
-			t.Errorf("job %d of the others starts at %v, want %v", i, time.Duration(slot), time.Duration(want))
+		if i >= 8 {
+			ofY[i] += 70 * ms
 		}
 	}
+	w.wantSlots("x", ofX...)
+	w.wantSlots("y", ofY...)
 }
 
 // Trap 2: no interval is so long that a head is overdue as soon as it is ready.
@@ -146,7 +150,7 @@ func TestPatienceDoesNotOverflow(t *testing.T) {
 		j := newJob(0)
 		w.Submit(sec, j, "a", 0, []backend.Limit{limitOn("x", rate(1, years*year, 1))})
 		least := sec + int64(min(years, 70)*year) // as good as never
-		if at := j.lane.overdue; at < least {
+		if at := j.lane.overdue(); at < least {
 			t.Errorf("a head under a limit of one in %d years is overdue at %d, want %d at least", years, at, least)
 		}
 	}

@@ -217,7 +217,7 @@ func (w *world) behind(l *lane) bool {
 func (w *world) suppressClaims() {
 	for _, n := range w.names.All() {
 		for l := range n.lanes() {
-			l.overdue = math.MaxInt64
+			l.since = math.MaxInt64 / 2
 		}
 	}
 }
