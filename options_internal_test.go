@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"runtime"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -62,4 +63,57 @@ func TestFreqLimitForgetsKeys(t *testing.T) {
 			t.Errorf("all waits have ended, and %d keys are kept, with room for %d; want none, with little room", f.keys.Len(), room)
 		}
 	})
+}
+
+// BenchmarkIDs is the memory that is kept of IDs whose jobs have ended.
+func BenchmarkIDs(b *testing.B) {
+	for _, jobs := range []int{10_000, 100_000, 1_000_000} {
+		b.Run("jobs="+strconv.Itoa(jobs), func(b *testing.B) {
+			var kept float64
+			for b.Loop() {
+				d := newDispatcher(b)
+				ended := make(chan error, 1)
+				ctx, stop := context.WithCancel(b.Context())
+				go func() { ended <- d.Run(ctx) }()
+				before := heapInUse()
+				for i := range jobs {
+					job := Job[int]{Key: "k", Options: &Options{ID: strconv.Itoa(i)}, Limits: []Limit{}}
+					if err := d.SubmitJob(ctx, job); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := d.WaitIdle(ctx); err != nil {
+					b.Fatal(err)
+				}
+				kept = float64(heapInUse() - before)
+				stop()
+				<-ended
+			}
+			b.ReportMetric(max(0, kept), "B-kept")
+		})
+	}
+}
+
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// BenchmarkStats is Stats while many jobs wait, asked for by all processors at once.
+func BenchmarkStats(b *testing.B) {
+	for _, keys := range []int{1_000, 1_000_000} {
+		b.Run("keys="+strconv.Itoa(keys), func(b *testing.B) {
+			d, _ := crowded(b, keys)
+			defer d.desk.close()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					d.Stats()
+				}
+			})
+		})
+	}
 }

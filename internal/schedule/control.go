@@ -96,10 +96,7 @@ func (s *Scheduler) GivenBack(now int64, limits []backend.Limit) {
 
 // doubt is Doubt for a limit that will prove to have about this state.
 func (s *Scheduler) doubt(now int64, lim *limit, expected gcra.State) {
-	if s.doubted == nil {
-		s.doubted = make(map[*limit]gcra.State)
-	}
-	s.doubted[lim] = expected
+	s.doubted.Set(lim, expected)
 	lim.state.TAT = min(lim.state.TAT, now)
 	for g := &lim.gate; g != nil; g = g.next {
 		g.turn = 0
@@ -110,7 +107,7 @@ func (s *Scheduler) doubt(now int64, lim *limit, expected gcra.State) {
 // expected returns the state that a limit will prove to have, as far as can be told.
 func (s *Scheduler) expected(lim *limit) gcra.State {
 	state := lim.state
-	if doubted, ok := s.doubted[lim]; ok {
+	if doubted, ok := s.doubted.Get(lim); ok {
 		state.TAT = max(state.TAT, doubted.TAT)
 	}
 	return state
@@ -118,8 +115,8 @@ func (s *Scheduler) expected(lim *limit) gcra.State {
 
 // trust ends a doubt about a limit: the backend has told of it.
 func (s *Scheduler) trust(lim *limit) {
-	if len(s.doubted) > 0 {
-		delete(s.doubted, lim)
+	if s.doubted.Len() > 0 {
+		s.doubted.Delete(lim)
 	}
 }
 

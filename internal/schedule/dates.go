@@ -146,13 +146,19 @@ func (s *Scheduler) setApart(l *lane, d *dated, state datedState) {
 
 // date returns what there is of a job's dates, and makes it if need be.
 func (s *Scheduler) date(j *Job) *dated {
-	if d := s.dated[j]; d != nil {
+	if d := s.datesOf(j); d != nil {
 		return d
 	}
 	s.single(j)
 	d := &dated{job: j}
 	j.seq |= datedBit
-	s.dated[j] = d
+	s.dated.Set(j, d)
+	return d
+}
+
+// datesOf returns what there is of a job's dates, nil if it has none.
+func (s *Scheduler) datesOf(j *Job) *dated {
+	d, _ := s.dated.Get(j)
 	return d
 }
 
@@ -166,7 +172,7 @@ func (s *Scheduler) press(d *dated) {
 
 // leave takes a job that has dates, and waits no more, out of the queues.
 func (s *Scheduler) leave(j *Job) {
-	d := s.dated[j]
+	d := s.datesOf(j)
 	s.undate(d)
 	d.was = due
 	if d.pressing {
@@ -312,7 +318,7 @@ func (s *Scheduler) rejoin(l *lane, j *Job) {
 // that.
 func (s *Scheduler) heldUntil(l *lane) int64 {
 	if l.head.hasDates() {
-		if d := s.dated[l.head]; d.state == held {
+		if d := s.datesOf(l.head); d.state == held {
 			return d.NotBefore
 		}
 	}
@@ -322,7 +328,7 @@ func (s *Scheduler) heldUntil(l *lane) int64 {
 // notBefore is that of the head of a lane.
 func (s *Scheduler) notBefore(l *lane) int64 {
 	if l.head.hasDates() {
-		return s.dated[l.head].NotBefore
+		return s.datesOf(l.head).NotBefore
 	}
 	return math.MinInt64
 }
@@ -330,7 +336,7 @@ func (s *Scheduler) notBefore(l *lane) int64 {
 // Deadline returns the last instant at which a job may start.
 func (s *Scheduler) Deadline(j *Job) int64 {
 	if j.hasDates() {
-		if at := s.dated[j].Deadline; at != 0 {
+		if at := s.datesOf(j).Deadline; at != 0 {
 			return at
 		}
 	}
@@ -378,7 +384,7 @@ func (s *Scheduler) remove(now int64, j, before *Job) {
 	s.unawait(j)
 	var d *dated
 	if j.hasDates() {
-		d = s.dated[j]
+		d = s.datesOf(j)
 		sleeps := d.state == asleep
 		s.leave(j)
 		if sleeps {

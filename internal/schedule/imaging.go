@@ -135,7 +135,7 @@ func (g *Imaging) noteStrays() {
 		g.strays = slices.AppendSeq(g.strays, a.strays.all())
 	}
 	if j := g.lane.head; j != nil && j.hasDates() {
-		g.strays = append(g.strays, (*stray)(g.s.dated[j]))
+		g.strays = append(g.strays, (*stray)(g.s.datesOf(j)))
 	}
 }
 
@@ -175,7 +175,7 @@ func (g *Imaging) addJob() {
 		}
 		g.last = imageOfJob(j)
 		if j.hasDates() {
-			di := g.imageOfDated(g.s.dated[j])
+			di := g.imageOfDated(g.s.datesOf(j))
 			di.index = g.of.jobs.n
 			g.of.dates = append(g.of.dates, di)
 		}

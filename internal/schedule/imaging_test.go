@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -203,6 +204,30 @@ func TestImageTakesSmallSteps(t *testing.T) {
 		}
 		if r, _, _ := g.Finish(0, nil).scheduler(nil); r.Waiting() != jobs || steps < jobs/100 {
 			t.Errorf("%d keys: the image has %d jobs after %d steps, want %d after %d at least", keys, r.Waiting(), steps, jobs, jobs/100)
+		}
+	}
+}
+
+// BenchmarkImage is what an image costs, and how long each step takes in which the loop of a
+// dispatcher does nothing else.
+func BenchmarkImage(b *testing.B) {
+	for _, jobs := range []int{10_000, 100_000, 1_000_000} {
+		for _, keys := range []int{1, jobs} {
+			b.Run(fmt.Sprintf("jobs=%d/keys=%d", jobs, keys), func(b *testing.B) {
+				s := New(Config{Workers: many})
+				for i := range jobs {
+					s.Submit(0, newJob(i), laneKey(i%keys), 0, withOwn(i%keys, nil))
+				}
+				steps := 0
+				for b.Loop() {
+					g := s.BeginImage()
+					for steps++; !g.Step(256); steps++ {
+					}
+					g.Finish(0, nil)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(jobs), "ns/job")
+				b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(steps), "us/step")
+			})
 		}
 	}
 }

@@ -141,8 +141,8 @@ func (s *Scheduler) setParams(now int64, lim *limit, p gcra.FreqLimitParams) {
 	}
 	lim.state = lim.state.Rebase(now, p)
 	lim.uncharged = lim.state.TAT
-	if doubted, ok := s.doubted[lim]; ok {
-		s.doubted[lim] = doubted.Rebase(now, p)
+	if doubted, ok := s.doubted.Get(lim); ok {
+		s.doubted.Set(lim, doubted.Rebase(now, p))
 	}
 	lim.params = p
 	s.alters(lim)

@@ -203,6 +203,14 @@ func TestLossesToAClaim(t *testing.T) {
 	for i := range 100 {
 		w.submit(laneKey(i), costly("x", p, 1))
 	}
+	w.after = func() {
+		keys, _ := w.survey(w.now)
+		for _, k := range keys {
+			if n := k.waiting() - k.Waiting[StandingLimited]; n > 0 {
+				t.Fatalf("at %v %d jobs of %q don't stand as limited, and workers are free", time.Duration(w.now), n, k.Key)
+			}
+		}
+	}
 	w.run()
 	waited := int64(0)
 	for _, s := range w.starts {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
 )
 
 // wantNothingKept fails the test if the scheduler remembers any key.
@@ -18,7 +20,7 @@ func (w *world) wantNothingKept() {
 		"timed":   w.timed.len(),
 		"ready":   w.Scheduler.ready.len(),
 		"free":    w.free.waiting.len(),
-		"dated":   len(w.dated),
+		"dated":   w.dated.Len(),
 		"dates":   w.dates.len() + w.tried.len() + len(w.ahead) + w.deadlines.len(),
 		"bills":   w.bills.Len() + len(w.lowered),
 	} {
@@ -136,4 +138,37 @@ func (s *Scheduler) limitsKept() (n int) {
 		}
 	}
 	return n
+}
+
+// The memory of dates, pauses and doubts follows those that there are, and not the most that
+// there ever were, though some stay.
+func TestMemoryOfWhatFewHave(t *testing.T) {
+	const keys, left = 20_000, 10
+	w := newWorld(t, Config{Workers: many})
+	var dated []*Job
+	for i := range keys {
+		key := laneKey(i)
+		dated = append(dated, newJob(i))
+		w.SubmitDated(0, dated[i], key, 0, []backend.Limit{limitOn(key, perKey)}, Dates{NotBefore: sec})
+		w.PauseKey(0, key)
+		w.Doubt(0, key)
+	}
+	rooms := func() map[string]int {
+		return map[string]int{"dates": w.dated.Room(), "pauses": w.pauses.Room(), "doubts": w.doubted.Room()}
+	}
+	for what, room := range rooms() {
+		if room < keys {
+			t.Fatalf("there is room for %d %s, want %d at least", room, what, keys)
+		}
+	}
+	for i, j := range dated[left:] {
+		w.Remove(0, j)
+		w.ResumeKey(0, laneKey(left+i))
+	}
+	w.runUntil(10 * sec)
+	for what, room := range rooms() {
+		if room > keys/8 {
+			t.Errorf("there is room for %d %s, and %d keys have any", room, what, left)
+		}
+	}
 }

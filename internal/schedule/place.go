@@ -56,7 +56,7 @@ func (s *Scheduler) insert(l *lane, j *Job) {
 			// In the list it might be in the way of jobs that come now and belong
 			// before it.
 			l.unlink()
-			l.stray(s.dated[old])
+			l.stray(s.datesOf(old))
 			l.length--
 		}
 		j.lane, j.next = l, nil

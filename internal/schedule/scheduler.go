@@ -45,7 +45,7 @@ type Scheduler struct {
 	looks  uint32 // how many have
 
 	stays     bool // stays are noted: it is a forecast
-	dated     map[*Job]*dated
+	dated     table.Map[*Job, *dated]
 	dates     queue[*byDate]     // jobs that wait for their dates
 	cuts      []*Cut             // of which there are jobs left
 	tried     queue[*byDate]     // the same, but looking ahead has not let them be taken
@@ -65,8 +65,8 @@ type Scheduler struct {
 	lowered []*limit                 // that may rule out jobs that wait
 	renewed []*limit                 // whose params have changed, as Renewed is to tell
 
-	doubted  map[*limit]gcra.State // what they were thought to be
-	holdsEnd int64                 // when the last of all holds is over
+	doubted  table.Map[*limit, gcra.State] // what they were thought to be
+	holdsEnd int64                         // when the last of all holds is over
 
 	timed   queue[*timedGate] // closed gates with cohorts, by when they open
 	ready   queue[*readyGate] // open gates with cohorts, by rank
@@ -87,7 +87,6 @@ func New(cfg Config) *Scheduler {
 	s.initGate(&s.free, nil, 0)
 	s.initGate(&s.unbound, nil, 0)
 	s.unbound.outage = &s.outage
-	s.dated = make(map[*Job]*dated)
 	return s
 }
 
@@ -265,7 +264,7 @@ func (s *Scheduler) back(now int64, l *lane) {
 	s.park(l)
 	s.idle++
 	if l.head.hasDates() {
-		s.press(s.dated[l.head])
+		s.press(s.datesOf(l.head))
 	}
 	old, j := l, l.head
 	if l.overtaken() {
@@ -296,7 +295,7 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 		s.keep(l, j)
 		s.await(j)
 		if j.hasDates() {
-			s.press(s.dated[j])
+			s.press(s.datesOf(j))
 		}
 	} else {
 		s.over(j)

@@ -158,7 +158,7 @@ func (s *Scheduler) standing(now int64, l *lane) Standing {
 			return StandingHeld
 		}
 	}
-	if l.opens() > now || l.cohort.at.in == nowhere { // a claim keeps it
+	if l.opens() > now || l.cohort.at.blocked { // by a claim
 		return StandingLimited
 	}
 	return StandingReady

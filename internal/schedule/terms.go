@@ -57,7 +57,7 @@ func (s *Scheduler) resolve(limits []backend.Limit) *terms {
 // over gives up the terms of a job that has ended.
 func (s *Scheduler) over(j *Job) {
 	if j.hasDates() {
-		delete(s.dated, j)
+		s.dated.Delete(j)
 	}
 	t := j.terms
 	if t == nil {
