@@ -361,7 +361,11 @@ func (m *watched) fatalf(format string, args ...any) {
 // happens: see watched.
 func TestNoLimitIsIdle(t *testing.T) {
 	spans, histories := 0, 0
-	rapid.Check(t, func(t *rapidT) {
+	check := func(prop func(*rapidT)) { rapid.Check(t, prop) }
+	if underRace {
+		check = func(prop func(*rapidT)) { checkSome(t, prop) }
+	}
+	check(func(t *rapidT) {
 		var w workload
 		if rapid.Bool().Draw(t, "busy") {
 			w = drawBusy(t)

@@ -10,6 +10,10 @@ import (
 
 type rapidT = rapid.T
 
+// underRace says that the race detector is on: it makes histories ten times as slow, and finds
+// nothing in a package without goroutines.
+var underRace bool
+
 // checkSome is rapid.Check with a tenth of the workloads: for what the oracle
 // does not have to say again.
 func checkSome(t *testing.T, prop func(*rapidT)) {
