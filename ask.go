@@ -119,6 +119,8 @@ func (a *asker[T]) tell(now int64, e *entry[T], limits []backend.Limit, d *backe
 		job := l.lastOf(e)
 		l.sched.Rejected(now, &e.sched)
 		l.drop(e, job, Failed, d.Err)
+	case d.Granted && l.sched.IsDeclined(&e.sched):
+		a.declined(now, e, limits, d.Stamp)
 	case d.Granted:
 		slot := int64(d.Slot.Sub(*l.epoch))
 		if len(a.slow) > 0 {

@@ -10,11 +10,17 @@ import (
 	"github.com/freqlimit/dispatcher/internal/schedule"
 )
 
-// Pause lets no job start until Resume. Jobs whose slots have been taken already, at
-// most Config.Horizon ago, or are being asked for, still start. Deadlines and holds
-// go on. It may be called before Run, and returns at once. A Shutdown waits for what is
-// paused.
-func (d *Dispatcher[T]) Pause() { d.command(func(l *loop[T], _ int64) { l.sched.Pause() }) }
+// Pause lets no job start until Resume. Jobs that run go on. Jobs whose slots have been
+// taken ahead of time give these back, as far as the backend can ([backend.Releaser]), and
+// wait again in their old places. Deadlines and holds go on. Pause may be called before
+// Run. It returns at once: in the moment that the goroutine which schedules needs to
+// hear of it, jobs may still start. A Shutdown waits for what is paused.
+func (d *Dispatcher[T]) Pause() {
+	d.command(func(l *loop[T], now int64) {
+		l.sched.Pause()
+		l.recallAll(now, func(*entry[T]) bool { return true })
+	})
+}
 
 // Resume ends what Pause began. What each limit has missed is not made up for.
 func (d *Dispatcher[T]) Resume() { d.command(func(l *loop[T], _ int64) { l.sched.Resume() }) }
@@ -22,7 +28,10 @@ func (d *Dispatcher[T]) Resume() { d.command(func(l *loop[T], _ int64) { l.sched
 // PauseKey is [Dispatcher.Pause] for the jobs of one key. Jobs of other keys that are
 // under a limit with that key go on: see [Dispatcher.Hold] for those.
 func (d *Dispatcher[T]) PauseKey(key string) {
-	d.command(func(l *loop[T], now int64) { l.sched.PauseKey(now, key) })
+	d.command(func(l *loop[T], now int64) {
+		l.sched.PauseKey(now, key)
+		l.recallAll(now, func(e *entry[T]) bool { return e.sched.Key() == key })
+	})
 }
 
 // ResumeKey ends what PauseKey began, and nothing else: a pause of all, or a hold of
@@ -31,8 +40,10 @@ func (d *Dispatcher[T]) ResumeKey(key string) {
 	d.command(func(l *loop[T], now int64) { l.sched.ResumeKey(now, key) })
 }
 
-// SetWorkers changes Config.Workers. If more jobs run than that, they go on, and none
-// starts before enough of them have ended. An n below 1 is a [*ConfigError].
+// SetWorkers changes Config.Workers. If n jobs or more run, they go on, and none starts
+// before enough of them have ended. Slots that have been taken ahead of time for more jobs
+// than that are given back, as with [Dispatcher.Pause]. It returns at once, as Pause does.
+// An n below 1 is a [*ConfigError].
 func (d *Dispatcher[T]) SetWorkers(n int) error {
 	if d.isZero() {
 		return errZero("Dispatcher", "New")
@@ -40,7 +51,10 @@ func (d *Dispatcher[T]) SetWorkers(n int) error {
 	if n < 1 {
 		return &ConfigError{Field: "workers", Value: n, Reason: "must be at least 1"}
 	}
-	d.command(func(l *loop[T], now int64) { l.sched.SetWorkers(now, n) })
+	d.command(func(l *loop[T], now int64) {
+		l.sched.SetWorkers(now, n)
+		l.recallExcess(now)
+	})
 	return nil
 }
 

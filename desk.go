@@ -45,10 +45,12 @@ func (k *desk[T]) open(d *Dispatcher[T]) {
 }
 
 // lay hands jobs to the workers, of which there are to be so many.
-func (k *desk[T]) lay(starts []start[T], workers int) {
+func (k *desk[T]) lay(jobs []coming[T], workers int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.starts = append(k.starts, starts...)
+	for i := range jobs {
+		k.starts = append(k.starts, jobs[i].start)
+	}
 	k.wakeOne()
 	for len(k.hands) < workers {
 		k.hireOne()

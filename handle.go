@@ -201,7 +201,7 @@ func (l *loop[T]) cancel(now int64, e *entry[T]) {
 
 // withdraw gives back the slot of a job that is to come.
 func (l *loop[T]) withdraw(now int64, e *entry[T]) {
-	i := slices.IndexFunc(l.coming, func(s start[T]) bool { return s.entry == e })
+	i := slices.IndexFunc(l.coming, func(c coming[T]) bool { return c.entry == e })
 	unused := l.spareOf(e, l.coming[i].stamp)
 	l.coming = slices.Delete(l.coming, i, i+1)
 	l.sched.Finished(now, &e.sched, false)

@@ -49,7 +49,7 @@ type loop[T any] struct {
 	whole  []submission[T]   // what block is the rest of, if its memory is for others
 	own    [1]Limit          // scratch of limits
 	done   []finished[T]     // scratch of takeIn
-	coming []start[T]        // jobs that have a slot in the future, by slot
+	coming []coming[T]       // jobs that have a slot in the future, by slot
 	busy   int               // jobs that workers have, but for those that bypass the scheduler
 }
 
@@ -307,13 +307,13 @@ func (l *loop[T]) expire(now int64) {
 // accept puts a job that has its slot among those to come.
 func (l *loop[T]) accept(e *entry[T], slot, stamp int64) {
 	e.at(stageComing)
-	s := start[T]{e, slot, stamp}
+	c := coming[T]{start[T]{e, slot, stamp}, l.sched.Place()}
 	i := len(l.coming)
-	l.coming = append(l.coming, s)
+	l.coming = append(l.coming, c)
 	for ; i > 0 && l.coming[i-1].entry.sched.Slot > e.sched.Slot; i-- {
 		l.coming[i] = l.coming[i-1]
 	}
-	l.coming[i] = s
+	l.coming[i] = c
 }
 
 // handOver gives workers the jobs whose slots have come.

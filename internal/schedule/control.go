@@ -5,7 +5,8 @@ import (
 	"github.com/freqlimit/dispatcher/gcra"
 )
 
-// Pause lets no job be taken until Resume. What has been taken goes on.
+// Pause lets no job be taken until Resume. What has been taken goes on, unless it is
+// [Scheduler.Returned].
 func (s *Scheduler) Pause() { s.paused = true }
 
 // Resume ends what Pause began.

@@ -248,6 +248,7 @@ func (s *Scheduler) goesOn(now int64, l *lane) bool {
 // a lane that stays in its cohort, with its next head: most of what a plain pool of
 // workers does. When the head is overdue counts for lanes with limits only.
 func (s *Scheduler) startFree(now int64, l *lane, slot int64) {
+	s.place = l.placeOf()
 	j := l.pop()
 	s.leaves(j)
 	s.jobs--

@@ -72,7 +72,10 @@ type lane struct {
 	seen   uint32 // Scheduler.looks, if the looker has seen it
 	gone   uint16 // jobs between head and tail that have been removed
 	state  laneState
-	keeps  int32 // jobs that keep the key: see keep.go
+
+	declined bool // the head asks, and is not to start
+
+	keeps int32 // jobs that keep the key: see keep.go
 }
 
 // rare is what few lanes have.
@@ -230,7 +233,7 @@ func (s *Scheduler) park(l *lane) {
 		s.withdraw(l)
 	}
 	s.release(l)
-	l.state = parked
+	l.state, l.declined = parked, false
 }
 
 // acquire fills in l.uses for the head.

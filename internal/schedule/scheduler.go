@@ -32,6 +32,7 @@ type Scheduler struct {
 	seq     uint64
 	arrival int64 // when the last job was submitted
 	jobs    int   // waiting jobs, those that ask included
+	place   Place // of the job that got its slot last
 
 	names    table.Map[string, *name]
 	recent   *name                      // the one that was looked for last, if it is still there
@@ -171,6 +172,7 @@ func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
 func (s *Scheduler) start(now int64, l *lane, slot int64) {
 	s.touch(l)
 	slot = max(slot, s.floor(l))
+	s.place = l.placeOf()
 	s.park(l)
 	j := l.pop()
 	s.leaves(j)
@@ -261,6 +263,7 @@ func (s *Scheduler) Rejected(now int64, j *Job) {
 // back puts a lane that asked back where it was, unless a job has come back
 // meanwhile that goes first.
 func (s *Scheduler) back(now int64, l *lane) {
+	declined := l.declined
 	s.park(l)
 	s.idle++
 	if l.head.hasDates() {
@@ -269,7 +272,9 @@ func (s *Scheduler) back(now int64, l *lane) {
 	old, j := l, l.head
 	if l.overtaken() {
 		s.insert(l, l.pop())
-		old = nil
+		if !declined { // else the lane has the rank of the job that has returned
+			old = nil
+		}
 	}
 	s.await(j)
 	if s.cfg.Serial {
