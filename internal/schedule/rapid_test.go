@@ -28,4 +28,18 @@ func checkSome(t *testing.T, prop func(*rapidT)) {
 	rapid.Check(t, prop)
 }
 
+// withSeed has rapid draw the same workloads each time, unless -rapid.seed says otherwise, until
+// the test ends.
+func withSeed(t *testing.T, seed string) {
+	f := flag.Lookup("rapid.seed").Value
+	old := f.String()
+	if old != "0" {
+		return
+	}
+	if err := f.Set(seed); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Set(old) })
+}
+
 func span(t *rapidT, label string, from, to int) int { return rapid.IntRange(from, to).Draw(t, label) }
