@@ -37,6 +37,7 @@ package schedule
 //     is kept waiting, plus c of the holder's job for each of the holder's limits
 //     that are faster than the one that is idle. If the holder has not started by
 //     then, others go ahead.
+//     A job that is kept waiting at one limit leaves its other limits idle too.
 //   - No limit is idle for a hold, a date, or an answer of the backend.
 //   - With two limits, a holder costs the slower one less than one job of the
 //     faster one takes, and the faster one nothing.
