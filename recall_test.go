@@ -219,6 +219,7 @@ func TestPauseKeyTakesSlotsBack(t *testing.T) {
 		}
 		time.Sleep(2 * time.Hour)
 		resumed := time.Since(s.begin)
+		s.SetWorkers(1) // several would note what starts at one instant in any order
 		s.ResumeKey("paused")
 		s.drain()
 		if got := s.order()[5:]; !slices.Equal(got, []string{"urgent", "p0", "p1", "p2", "p3", "p4"}) {
@@ -226,8 +227,8 @@ func TestPauseKeyTakesSlotsBack(t *testing.T) {
 		}
 		for i := range 5 {
 			s.wantNear(named("o", i), at)
-			s.wantNear(named("p", i), resumed)
 		}
+		s.wantNear("urgent", resumed)
 	})
 }
 
