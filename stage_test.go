@@ -179,7 +179,7 @@ func (s *stage) check() {
 	wantWindows(s.t, s.slots())
 }
 
-// slots is the slots under each limit, once for each unit of cost.
+// slots is the slots under each limit in their order, once for each unit of cost.
 func (s *stage) slots() map[dispatcher.Limit][]time.Time {
 	return slotsOf(s.starts)
 }
@@ -192,6 +192,9 @@ func slotsOf(starts []start) map[dispatcher.Limit][]time.Time {
 			l.Cost = 0
 			slots[l] = append(slots[l], slices.Repeat([]time.Time{st.Slot()}, units)...)
 		}
+	}
+	for _, at := range slots {
+		slices.SortFunc(at, time.Time.Compare)
 	}
 	return slots
 }
@@ -207,12 +210,16 @@ func wantWindows(t *testing.T, slots map[dispatcher.Limit][]time.Time) {
 	}
 }
 
-// order is the payloads in the order of their starts.
+// order is the payloads in the order of their starts. Handlers that start at one instant
+// note it in any order: for these it is that of their slots.
 func (s *stage) order() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	inOrder := slices.SortedStableFunc(slices.Values(s.starts), func(a, b start) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), a.Slot().Compare(b.Slot()))
+	})
 	var order []string
-	for _, st := range s.starts {
+	for _, st := range inOrder {
 		order = append(order, st.Payload)
 	}
 	return order
