@@ -195,14 +195,17 @@ func TestForeignKeyFailsItsJobsAlone(t *testing.T) {
 	if err := client.Set(t.Context(), prefix+"string", "not a limit", time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}
+	if err := client.Set(t.Context(), prefix+"numbers", "\x01"+strings.Repeat("\xff", 48), time.Minute).Err(); err != nil { // NaN
+		t.Fatal(err)
+	}
 	o := *client.Options()
 	l := newLoad(t, "foreign", prefix, redis.NewClient(&o), dispatcher.Config[int]{})
-	for i := range 30 {
-		l.must(outageLimit([]string{"list", "good", "string"}[i%3]), outageLimit(sharedKey))
+	for i := range 40 {
+		l.must(outageLimit([]string{"list", "good", "string", "numbers"}[i%4]), outageLimit(sharedKey))
 	}
-	for i := range 30 {
+	for i := range 40 {
 		got := l.result(i)
-		if i%3 == 1 {
+		if i%4 == 1 {
 			if got.outcome != dispatcher.Succeeded {
 				t.Errorf("outcome of job %d = %v with %v, want it to succeed", i, got.outcome, got.err)
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -289,9 +290,9 @@ func eachHold(reply []string, f func(key string, left time.Duration)) error {
 	}
 	now, err := strconv.ParseInt(reply[0], 10, 64)
 	for reply = reply[1:]; err == nil && len(reply) > 0; reply = reply[2:] {
-		var end int64
-		if end, err = strconv.ParseInt(reply[1], 10, 64); err == nil {
-			f(strings.TrimPrefix(reply[0], "k"), time.Duration(end-now)*time.Microsecond)
+		var end float64 // a whole number, unless somebody else has written it
+		if end, err = strconv.ParseFloat(reply[1], 64); err == nil {
+			f(strings.TrimPrefix(reply[0], "k"), time.Duration(int64(math.Ceil(end))-now)*time.Microsecond)
 		}
 	}
 	return err

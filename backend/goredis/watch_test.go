@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -307,6 +308,34 @@ func TestSetOfHolds(t *testing.T) {
 	s.want(map[string]time.Duration{"b": time.Second})
 	if ttl := s.client.PTTL(s.t.Context(), s.key).Val(); ttl <= 0 || ttl > 2*time.Second {
 		t.Errorf("the set expires in %v, want about 1s", ttl)
+	}
+}
+
+// Scores that no script has written hide no hold, and keep none from being told.
+func TestCraftedHolds(t *testing.T) {
+	for name, crafted := range map[string]redis.Z{
+		"hold without end":      {Member: "kbad", Score: math.Inf(1)},
+		"hold in another age":   {Member: "kbad", Score: 1e300},
+		"hold of a part":        {Member: "kbad", Score: float64(labStart) + 1.5},
+		"clock without end":     {Member: "t", Score: math.Inf(1)},
+		"clock of another age":  {Member: "t", Score: 1e300},
+		"clock before all time": {Member: "t", Score: math.Inf(-1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newHoldSet(t)
+			s.add("a", 10*time.Second)
+			if err := s.client.ZAdd(t.Context(), s.key, crafted).Err(); err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]time.Duration{"a": 10 * time.Second}
+			if crafted.Member == "kbad" && crafted.Score < 1e17 {
+				want["bad"] = 2 * time.Microsecond // rounded up
+			}
+			s.want(want)
+			s.add("b", 20*time.Second)
+			want["b"] = 20 * time.Second
+			s.want(want)
+		})
 	}
 }
 

@@ -14,13 +14,14 @@ local now = time[1] * 1000000 + time[2]
 local function text(n) return string.format('%.0f', n) end
 
 local last = tonumber(call('ZSCORE', holds, 't') or 0)
-if last > now then
+if last > now and last <= 2^53 then
   -- The clock was set back: what is left of each hold stays as it was.
   for _, m in ipairs(call('ZRANGE', holds, 0, -1)) do
     call('ZINCRBY', holds, text(now - last), m)
   end
 end
 call('ZREMRANGEBYSCORE', holds, '-inf', text(now))
+call('ZREMRANGEBYSCORE', holds, text(now + 101 * 365 * 86400 * 1000000), '+inf') -- see holds.lua
 local ends = now + ARGV[2]
 if ends > tonumber(call('ZSCORE', holds, member) or 0) then
   call('ZADD', holds, text(ends), member)

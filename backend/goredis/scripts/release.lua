@@ -7,12 +7,15 @@
 -- ARGV[4]  what a message begins with, before the key
 -- Returns which limits have got something back, by index in KEYS.
 
--- records returns those of a limit, the oldest first.
+-- records returns those of a limit, the oldest first; nil if one of them is none.
 local function records(k)
   local list, at = {}, 1
   while at < #older[k] do
     local r = {}
     r.slot, r.cost, r.count, at = parse(RECORD, older[k], at)
+    if not is_record(now, r.slot, r.cost, r.count) then
+      return nil
+    end
     list[#list + 1] = r
   end
   list[#list + 1] = { slot = slot1[k], cost = cost1[k], count = count1[k] }
@@ -49,7 +52,8 @@ local function remove(list, slot, cost)
   return false
 end
 
--- replay makes the state of a limit what a list of records leads to.
+-- replay makes the state of a limit what a list of records leads to, and returns true. It
+-- does nothing if that is more debt than there was: then the records are not of this limit.
 local function replay(k, list)
   if #list > MOST + 1 then
     local a, b = table.remove(list, 1), list[1]
@@ -60,10 +64,14 @@ local function replay(k, list)
     a, l = after(a, r.slot, r.cost, r.count), max(l, last_of(r.slot, r.cost, r.count))
     packed[i] = pack(RECORD, r.slot, r.cost, r.count)
   end
+  if a > tat[k] or l > last[k] then
+    return false
+  end
   local r = list[#list] or { slot = 0, cost = 0, count = 0 }
   packed[#packed] = nil
   tat[k], last[k], older[k] = a, l, table.concat(packed)
   slot1[k], cost1[k], count1[k] = r.slot, r.cost, r.count
+  return true
 end
 
 load()
@@ -74,8 +82,7 @@ for k = 1, #KEYS do
   t, cost, at = parse('<dd', ARGV[1], at)
   if tat[k] and interval[k] == t then
     local list = records(k)
-    if remove(list, slot, cost) then
-      replay(k, list)
+    if list and remove(list, slot, cost) and replay(k, list) then
       changed[k] = true
       given[#given + 1] = k
     end

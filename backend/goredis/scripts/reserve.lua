@@ -48,11 +48,16 @@ local function outdated(slot, cost, count)
   return last_of(slot, cost, count) < now - RECALL
 end
 
--- keep puts the latest record with the older ones, less those that are too old.
+-- keep puts the latest record with the older ones, less those that are too old. If one
+-- that it comes to is none, no charge can be taken back.
 local function keep(k)
   local slot, cost, count, records, at = slot1[k], cost1[k], count1[k], older[k], 1
   while at < #records do
     local s, c, n = parse(RECORD, records, at)
+    if not is_record(now, s, c, n) then
+      seal(k)
+      return keep(k)
+    end
     if not outdated(s, c, n) then
       break
     end
@@ -66,6 +71,10 @@ local function keep(k)
   records = string.sub(records, at) .. pack(RECORD, slot, cost, count)
   if #records > MOST * RECORD_SIZE then
     local s1, c1, n1, s2, c2, n2, rest = parse('<dddddd', records)
+    if not is_record(now, s2, c2, n2) then
+      seal(k)
+      return keep(k)
+    end
     records = pack(RECORD, fold(k, s1, c1, n1, s2, c2, n2)) .. string.sub(records, rest)
   end
   older[k] = records

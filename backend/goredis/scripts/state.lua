@@ -4,7 +4,8 @@
 -- each older record of its charges: see gcra.Ledger, whose arithmetic this is. Version
 -- 1 has six numbers, and charges that can't be taken back. All instants and times are
 -- integers of microseconds, instants since 1970 by this server's clock, held in
--- doubles, which are exact up to 2^53: that is until the year 2255.
+-- doubles, which are exact up to 2^53: that is until the year 2255. A value with numbers
+-- that no script can have written is foreign, as one of another length is.
 local FORMAT, SIZE, VERSION = '<Bdddddddddd', 81, 2
 local RECORD, RECORD_SIZE = '<ddd', 24
 local FORMAT1, SIZE1 = '<Bdddddd', 49
@@ -57,6 +58,28 @@ end
 
 local MOST = 32 -- older records
 
+-- How far ahead of when it was written an instant can be, a bit more than 100 years for a
+-- slot and 200 for the debt after it; and up to when all integers are exact.
+local YEAR = 365 * 86400 * 1000000
+local FAR, FURTHEST, EXACT = 101 * YEAR, 201 * YEAR, 2^53
+
+-- whole tells whether a number is an integer from 0 to most. NaN is not.
+local function whole(n, most)
+  return n >= 0 and n <= most and n % 1 == 0
+end
+
+-- is_record tells whether a script can have written a record at an instant.
+local function is_record(at, slot, cost, count)
+  return whole(slot, at + FAR) and whole(cost, FAR) and whole(abs(count), EXACT)
+    and abs(count) * cost <= EXACT and last_of(slot, cost, count) <= at + FAR
+end
+
+-- is_state tells whether a script can have written the numbers of a limit.
+local function is_state(at, a, l, t, c, u)
+  return whole(at, EXACT) and whole(a, at + FURTHEST) and whole(l, at + FAR) and whole(t, FAR)
+    and whole(c, at + FAR) and whole(u, at + FURTHEST)
+end
+
 -- load reads all limits.
 local function load()
   local missing, places = {}, {}
@@ -75,15 +98,17 @@ local function load()
       elseif version == 1 and size == SIZE1 then
         _, at, tat[k], last[k], interval[k], closed[k], turn[k] = parse(FORMAT1, value)
         seal(k)
-      else
-        foreign[k] = true
       end
-      if at and at > now then
+      if value and not (at and is_state(at, tat[k], last[k], interval[k], closed[k], turn[k])
+        and whole(base[k], at + FURTHEST) and is_record(at, slot1[k], cost1[k], count1[k])) then
+        foreign[k], tat[k], closed[k] = true, nil, nil
+      elseif at and at > now then
         -- The clock was set back, or this is another server. What is left to wait
         -- stays as it was. That is written, even if all are refused: else it would
         -- stay so until the clock is again where it was.
         local back = at - now
-        tat[k], last[k], closed[k], turn[k] = tat[k] - back, last[k] - back, max(closed[k] - back, 0), 0
+        tat[k], last[k] = max(tat[k] - back, 0), max(last[k] - back, 0)
+        closed[k], turn[k] = max(closed[k] - back, 0), 0
         seal(k)
         changed[k] = true
       end
