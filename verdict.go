@@ -10,8 +10,9 @@ import (
 
 // RetryAfter returns an error by which a handler says that its job shall run
 // again, no sooner than after d: what a server means by "429 Too Many Requests,
-// Retry-After". The cause, which may be nil, is why: the server's answer, say. It is
-// in the text of the error, is logged with it, and [errors.Is] and [errors.As] find it.
+// Retry-After", a header that [ParseRetryAfter] reads. The cause, which may be nil, is
+// why: the server's answer, say. It is in the text of the error, is logged with it, and
+// [errors.Is] and [errors.As] find it.
 //
 // The job goes back to the front of its key: until it starts again no job of its
 // priority or a lower one starts there, and with Config.Serial none at all. And its key
