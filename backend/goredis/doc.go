@@ -23,6 +23,7 @@
 //	              ZINCRBY, ZRANGE, ZREVRANGEBYSCORE, ZREMRANGEBYSCORE, ZREMRANGEBYRANK and
 //	              PEXPIRE on the prefix
 //	for Clear     SCAN and UNLINK on the prefix, and PUBLISH
+//	on a cluster  CLUSTER SLOTS, COMMAND and ASKING, which the client uses
 //	for a warning INFO, if it may be, to see whether Redis evicts limits
 //
 // Redis must not evict the limits: set maxmemory-policy to noeviction.
@@ -66,6 +67,10 @@
 // "{bot7}:chat:42" and so on; limits of other bots go to other slots, and the
 // load is spread over the nodes. Otherwise the error is [ErrCrossSlot], before
 // anything is sent. A prefix that has a hash tag puts all limits into one slot.
+//
+// When a node fails the backend has the client look at once which node has its slots now,
+// so that limits go on within about a second of when a replica has taken over. Any
+// ClusterOptions.ClusterStateReloadInterval will do.
 //
 // # When Redis is away
 //

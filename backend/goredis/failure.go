@@ -1,6 +1,7 @@
 package goredis
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,7 +24,7 @@ const (
 
 // What to do about the failures.
 const (
-	giveRights   = "give the Redis user the commands EVALSHA, EVAL, TIME, MGET, EXISTS and SET on the prefix of the limits"
+	giveRights   = "give the Redis user the commands EVALSHA, EVAL, TIME, MGET, EXISTS and SET on the prefix of the limits, and on a Redis Cluster CLUSTER SLOTS, COMMAND and ASKING"
 	setLogin     = "set Username and Password of the client"
 	dropLogin    = "the server has no such password: set one there, or leave Username and Password of the client empty"
 	openServer   = "set a password on the server, and as Password of the client, or turn its protected mode off"
@@ -144,10 +145,26 @@ func (b *Backend) judge(err error) (outlook, error) {
 		outlook, advice = b.judgeClient(err)
 	}
 	if outlook == passing {
+		if !redis.HasErrorPrefix(err, "NOSCRIPT") {
+			b.reloadCluster()
+		}
 		return passing, err
 	}
 	return outlook, &SetupError{Advice: advice, Err: err}
 }
+
+// reloadCluster has the client of a cluster ask which node has which slots, without waiting
+// for that: a node that fails may have been replaced, and by itself the client looks once
+// in ClusterOptions.ClusterStateReloadInterval, a minute by default, or when it is redirected,
+// which a dead node does not do. A client that looks already looks once more.
+func (b *Backend) reloadCluster() {
+	if c, ok := b.client.(hasState); ok {
+		c.ReloadState(context.Background())
+	}
+}
+
+// hasState is what a [*redis.ClusterClient] can do.
+type hasState interface{ ReloadState(context.Context) }
 
 // judgeReply judges an error that a server replied with.
 func (b *Backend) judgeReply(text string) (outlook, string) {

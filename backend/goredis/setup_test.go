@@ -116,7 +116,10 @@ func setUser(t *testing.T, server *redistest.Server, rules ...string) *Backend {
 }
 
 // needed is what the package comment says that the user needs.
-var needed = []string{"+evalsha", "+eval", "+time", "+mget", "+exists", "+set"}
+var (
+	needed          = []string{"+evalsha", "+eval", "+time", "+mget", "+exists", "+set"}
+	neededOnCluster = []string{"+cluster|slots", "+command", "+asking"}
+)
 
 // Trap 22: what the package comment and the advice of a SetupError say that the
 // user needs is enough, and each of it is needed.

@@ -171,6 +171,7 @@ func (l *listener) run(ctx context.Context) {
 			return
 		}
 		l.lose(err)
+		l.b.reloadCluster()
 		timer := time.NewTimer(retry)
 		select {
 		case <-timer.C:
