@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +17,7 @@ import (
 const maxText = 4096
 
 // maxErrors is how many bad lines of a file are worth showing at once.
-const maxErrors = 10
+const maxErrors = 20
 
 // message is one text for one chat.
 type message struct {
@@ -34,7 +33,8 @@ func (m message) group() bool {
 
 // loadMessages reads a whole file, or stdin when the path is "-", in the order
 // of its lines. A file with any bad line gives no messages, and an error that
-// shows the first of them: half a campaign is harder to repair than none.
+// shows the first of them and counts the others: half a campaign is harder to repair
+// than none.
 func loadMessages(path string, stdin io.Reader) ([]message, error) {
 	name, read, err := format(path)
 	if err != nil {
@@ -50,18 +50,28 @@ func loadMessages(path string, stdin io.Reader) ([]message, error) {
 		in = f
 	}
 
+	in, err = toUTF8(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+
 	var messages []message
 	var bad []error
-	for m, err := range read(skipBOM(in)) {
+	more := 0
+	for m, err := range read(in) {
 		switch {
 		case err == nil:
-			messages = append(messages, m)
+			if len(bad) == 0 { // else none is sent
+				messages = append(messages, m)
+			}
 		case len(bad) < maxErrors:
 			bad = append(bad, fmt.Errorf("%s: %w", name, err))
 		default:
-			bad = append(bad, fmt.Errorf("%s: and more like these", name))
-			return nil, errors.Join(bad...)
+			more++
 		}
+	}
+	if more > 0 {
+		bad = append(bad, fmt.Errorf("%s: and %d more", name, more))
 	}
 	if len(bad) > 0 {
 		return nil, errors.Join(bad...)
@@ -78,12 +88,12 @@ func format(path string) (name string, read func(io.Reader) iter.Seq2[message, e
 		return "stdin", readJSONLines, nil
 	}
 	switch strings.ToLower(filepath.Ext(path)) {
-	case ".csv":
+	case ".csv", ".tsv":
 		return path, readCSV, nil
 	case ".jsonl", ".ndjson":
 		return path, readJSONLines, nil
 	}
-	return "", nil, fmt.Errorf("%s: unknown kind of file: want .csv, .jsonl or .ndjson", path)
+	return "", nil, fmt.Errorf("%s: unknown kind of file: want .csv, .tsv, .jsonl or .ndjson", path)
 }
 
 // lineError says what is wrong with one line of a file.
@@ -105,7 +115,7 @@ func (e *lineError) Unwrap() error { return e.err }
 var (
 	errMissing = errors.New("is missing")
 	errEmpty   = errors.New("is empty")
-	errUTF8    = errors.New("is not UTF-8")
+	errUTF8    = errors.New("is not UTF-8: save the file as UTF-8")
 )
 
 // newMessage checks what was read, whatever the format. On an error it also
@@ -171,13 +181,4 @@ func checkText(s string) error {
 		return fmt.Errorf("is %d characters long, Telegram takes %d", units, maxText)
 	}
 	return nil
-}
-
-// skipBOM drops the byte order mark that some editors put before UTF-8.
-func skipBOM(r io.Reader) io.Reader {
-	br := bufio.NewReaderSize(r, 64<<10)
-	if mark, _ := br.Peek(3); string(mark) == "\ufeff" {
-		br.Discard(3) // they are in the buffer
-	}
-	return br
 }
