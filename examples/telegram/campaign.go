@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -29,9 +29,13 @@ type campaign struct {
 
 	mu       sync.Mutex // guards what follows
 	report   report
-	ended    []int // by message: the outcomes it had, which must be one
+	stop     context.CancelCauseFunc // of what run does
+	hopeless error                   // why the campaign has stopped itself; nil if it has not
+	unsure   map[int]error           // why messages were perhaps delivered
+	ended    []int                   // by message: the outcomes it had, which must be one
 	failures []failure
-	unsent   []int // indices of the messages that were dropped
+	unsent   []int // indices of the messages that were dropped, surely not delivered
+	perhaps  []failure
 	lateness []time.Duration
 	last     time.Time // the last outcome
 	spared   time.Time // the last one of a chat that the storm does not tell off
@@ -62,8 +66,11 @@ func (c *campaign) config() dispatcher.Config[int] {
 	}
 }
 
-// run sends everything, or until ctx ends, and returns the account.
+// run sends everything, or until ctx ends or there is no hope, and returns the account.
 func (c *campaign) run(ctx context.Context) (report, error) {
+	ctx, c.stop = context.WithCancelCause(ctx)
+	defer c.stop(nil)
+	c.unsure = make(map[int]error)
 	d, err := dispatcher.New(c.backend, c.send, c.config())
 	if err != nil {
 		return report{}, err
@@ -92,32 +99,58 @@ func (c *campaign) send(ctx context.Context, job dispatcher.Job[int]) error {
 	c.mu.Lock()
 	c.lateness = append(c.lateness, late)
 	c.mu.Unlock()
-	return c.sender.send(ctx, c.messages[job.Payload])
+	err := c.sender.send(ctx, c.messages[job.Payload])
+	if isUnsure(err) {
+		c.mu.Lock()
+		c.unsure[job.Payload] = err
+		c.mu.Unlock()
+	}
+	if e, ok := errors.AsType[*hopeless](err); ok {
+		c.giveUp(e)
+	}
+	return err
+}
+
+// giveUp stops the campaign: what is left would fail as well.
+func (c *campaign) giveUp(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hopeless == nil {
+		c.hopeless = why
+		c.stop(why)
+	}
 }
 
 // done is told the outcome of each message, once.
 func (c *campaign) done(_ context.Context, r dispatcher.Result[int]) {
-	if r.Outcome != dispatcher.Dropped {
+	i := r.Job.Payload
+	_, hopeless := errors.AsType[*hopeless](r.Err)
+	dropped := r.Outcome == dispatcher.Dropped || hopeless
+	if !dropped {
 		c.progress.add(1)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended[r.Job.Payload]++
+	c.ended[i]++
 	c.last = time.Now()
 	if c.storm != nil && !slices.Contains(c.storm.Chats, r.Job.Key) {
 		c.spared = c.last
 	}
+	unsure := c.unsure[i]
 	switch {
 	case r.Outcome == dispatcher.Succeeded:
 		c.report.sent++
-	case r.Outcome == dispatcher.Dropped:
-		c.report.notSent++
-		c.unsent = append(c.unsent, r.Job.Payload)
 	case isBlocked(r.Err):
 		c.report.blocked++
+	case unsure != nil: // whatever came after
+		c.report.perhaps++
+		c.perhaps = append(c.perhaps, failure{i, unsure})
+	case dropped:
+		c.report.notSent++
+		c.unsent = append(c.unsent, i)
 	default:
 		c.report.failed++
-		c.failures = append(c.failures, failure{r.Job.Payload, r.Err})
+		c.failures = append(c.failures, failure{i, r.Err})
 	}
 }
 
@@ -157,18 +190,4 @@ func (c *campaign) leftOver() leftOver {
 		left.messages = append(left.messages, c.messages[i])
 	}
 	return left
-}
-
-// listed is how many failures are worth a line each.
-const listed = 10
-
-// writeFailures says which messages were given up, and why.
-func (c *campaign) writeFailures(w io.Writer) {
-	for i, f := range c.failures {
-		if i == listed {
-			fmt.Fprintf(w, "... and %d more\n", len(c.failures)-listed)
-			return
-		}
-		fmt.Fprintf(w, "failed: chat %s: %v\n", c.messages[f.index].ChatID, f.err)
-	}
 }

@@ -270,8 +270,8 @@ func TestBrokenServer(t *testing.T) {
 		}
 		var said bytes.Buffer
 		c.writeFailures(&said)
-		if !bytes.Contains(said.Bytes(), []byte("failed: chat 8: error response from telegram")) {
-			t.Errorf("writeFailures said %q", said.String())
+		if want := "failed: 3 messages to chats 7, 8: 502 Bad Gateway\n"; said.String() != want {
+			t.Errorf("writeFailures said %q, want %q", said.String(), want)
 		}
 	})
 }

@@ -130,6 +130,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr *os
 		return err
 	}
 	s.timeout = timeout
+	s.resend = storm != nil // what it loses is not delivered
 	c := &campaign{
 		messages: messages,
 		sender:   s,

@@ -17,6 +17,7 @@ type report struct {
 	sent    int
 	blocked int // refused for good: the user has blocked the bot
 	failed  int // given up
+	perhaps int // the answer never came, or made no sense
 	notSent int // left over when the campaign was stopped
 
 	tooMany int // answers of 429
@@ -42,7 +43,7 @@ type stormReport struct {
 }
 
 // tried is how many messages have an outcome that took a slot.
-func (r report) tried() int { return r.sent + r.blocked + r.failed }
+func (r report) tried() int { return r.sent + r.blocked + r.failed + r.perhaps }
 
 // unaccounted is how many messages nobody knows the outcome of: none.
 func (r report) unaccounted() int { return r.messages - r.tried() - r.notSent }
@@ -60,6 +61,9 @@ func (r report) write(w io.Writer) error {
 	count("  sent", r.sent)
 	count("  blocked", r.blocked)
 	count("  failed", r.failed)
+	if r.perhaps > 0 {
+		row("  perhaps sent", strconv.Itoa(r.perhaps), "not sent again, since they may have arrived")
+	}
 	count("  not sent", r.notSent)
 	if n := r.unaccounted(); n != 0 {
 		row("  unaccounted", strconv.Itoa(n), "a bug: please report it")
@@ -91,9 +95,9 @@ func (r report) write(w io.Writer) error {
 }
 
 // efficiency compares the time taken with the shortest. A campaign that was
-// stopped can't be compared.
+// stopped can't be compared, and one of a single message has nothing to wait for.
 func (r report) efficiency() string {
-	if r.notSent > 0 || r.taken <= 0 {
+	if r.notSent > 0 || r.taken <= 0 || r.shortest == 0 {
 		return ""
 	}
 	possible := "possible"

@@ -67,7 +67,7 @@ func sail(t *testing.T, l limits, storm *botapi.Storm) *voyage {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.timeout = stormTimeout
+		s.timeout, s.resend = stormTimeout, true
 		messages := fleetMessages()
 		c := &campaign{
 			messages: messages, sender: s, limits: l, storm: storm,
