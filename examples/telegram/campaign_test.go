@@ -335,25 +335,26 @@ func TestParse(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"-token", "1:a"}, "-to is missing: a token is given, and the demo's chats are not yours to write to"},
-		{[]string{"-storm", "-token", "1:a", "-to", "x.csv"}, "-storm is for the demo's own server: a token is given"},
+		{[]string{"-token", "1:a"}, "-to is missing: a token is given, and the demo's chats are not yours to write to; -demo runs the demo"},
+		{[]string{"-storm", "-token", "1:a", "-to", "x.csv"}, "-storm is for the demo's own server: a token is given; -demo leaves it out"},
 		{[]string{"-server", "http://x"}, "-token is missing: -server is given"},
 		{[]string{"-workers", "0"}, "-workers is 0: must be at least 1"},
+		{[]string{"-to", "x.csv"}, "the token is missing: TELEGRAM_TOKEN is not set; -demo sends the file to a server of the program's own"},
 		{[]string{"now"}, `unknown argument "now"`},
 	} {
-		if _, err := parse(c.args, io.Discard); err == nil || err.Error() != c.want {
+		if _, err := parse(c.args, io.Discard, &secrets{}); err == nil || err.Error() != c.want {
 			t.Errorf("parse(%q) = %v, want %s", c.args, err, c.want)
 		}
 	}
-	o, err := parse([]string{"-token", "1:a", "-to", "x.csv"}, io.Discard)
-	if err != nil || o.unsent != "unsent.jsonl" || o.workers != 32 {
+	o, err := parse([]string{"-token", "1:a", "-to", "x.csv"}, io.Discard, &secrets{})
+	if err != nil || o.workers != 32 {
 		t.Errorf("parse = %+v, %v", o, err)
 	}
 }
 
-// perform runs the program as a user does, over real HTTP, and returns what it
+// send runs the program as a user does, over real HTTP, and returns what it
 // says.
-func perform(t *testing.T, api http.Handler, args ...string) (said string, err error) {
+func send(t *testing.T, api http.Handler, args ...string) (said string, err error) {
 	t.Helper()
 	server := httptest.NewServer(api)
 	defer server.Close()
@@ -383,7 +384,7 @@ func toFile(t *testing.T, name, content string) {
 func TestRunReal(t *testing.T) {
 	toFile(t, "to.csv", "chat_id,text\n1,hello\n2,\"hello, you\"\n-3,hi all\n")
 	server := botapi.New(botapi.Config{})
-	said, err := perform(t, server, "-to", "to.csv")
+	said, err := send(t, server, "-to", "to.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -403,7 +404,7 @@ func TestRunRefusesToReplaceUnsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := botapi.New(botapi.Config{})
-	_, err := perform(t, server, "-to", "to.csv")
+	_, err := send(t, server, "-to", "to.csv")
 	if err == nil || !strings.HasPrefix(err.Error(), "unsent.jsonl exists") {
 		t.Errorf("run() = %v, want an error that names unsent.jsonl", err)
 	}
@@ -431,8 +432,8 @@ func TestRunLeavesFailed(t *testing.T) {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		server.ServeHTTP(w, r)
 	})
-	said, err := perform(t, refusing, "-to", "unsent.jsonl")
-	if err == nil || err.Error() != "1 messages failed" {
+	said, err := send(t, refusing, "-to", "unsent.jsonl")
+	if err == nil || err.Error() != "1 message failed" {
 		t.Errorf("run() = %v, want that 1 message failed", err)
 	}
 	if want := "left over: 1 messages to 1 chats, 0 not sent and 1 failed\n"; !strings.Contains(said, want) {

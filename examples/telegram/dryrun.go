@@ -32,8 +32,8 @@ func (c *campaign) dryRun(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Dry run: %d messages would be sent in %v, if nothing has to be sent again.\n\n",
-		f.Jobs, f.Last.Round(100*time.Millisecond))
+	fmt.Fprintf(w, "Dry run: %s would be sent in %v, if nothing has to be sent again.\n\n",
+		counted(f.Jobs, "message"), f.Last.Round(100*time.Millisecond))
 	drawCurve(w, f)
 	return nil
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -27,7 +29,7 @@ type keeper struct {
 
 // newKeeper keeps the limits in memory, or, if an address is given, in Redis,
 // where all copies of this program that send for the same bot share them.
-func newKeeper(ctx context.Context, address, token string) (keeper, error) {
+func newKeeper(ctx context.Context, address, token string, logger *slog.Logger) (keeper, error) {
 	if address == "" {
 		m := memory.New(memory.Config{})
 		return keeper{m, false, m.Close}, nil
@@ -45,7 +47,7 @@ func newKeeper(ctx context.Context, address, token string) (keeper, error) {
 	}
 	b, err := goredis.New(client, goredis.Config{
 		Prefix: sharedPrefix(token),
-		Logger: slog.Default(),
+		Logger: logger,
 	})
 	if err != nil {
 		client.Close()
@@ -54,14 +56,18 @@ func newKeeper(ctx context.Context, address, token string) (keeper, error) {
 	return keeper{b, true, client.Close}, nil
 }
 
-// redisOptions understands host:port and redis://user:password@host:port/db.
+// redisOptions understands host:port and redis://user:password@host:port/db. Its errors
+// quote nothing: any part may belong to a password that is not written as it should be.
 func redisOptions(address string) (*redis.Options, error) {
 	if !strings.Contains(address, "://") {
+		if _, _, err := net.SplitHostPort(address); err != nil || strings.Contains(address, "@") {
+			return nil, errors.New("-redis must be host:port or redis://user:password@host:port/db")
+		}
 		return &redis.Options{Addr: address}, nil
 	}
 	options, err := redis.ParseURL(address)
 	if err != nil {
-		return nil, fmt.Errorf("-redis: %w", err)
+		return nil, errors.New("-redis is no URL like redis://user:password@host:port/db; special characters of a password are written as %XX")
 	}
 	return options, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -27,7 +28,7 @@ func TestCopiesShareTheLimits(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range copies {
 		wg.Go(func() {
-			limits, err := newKeeper(t.Context(), address, token)
+			limits, err := newKeeper(t.Context(), address, token, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Error(err)
 				return
@@ -66,13 +67,14 @@ func TestNewKeeper(t *testing.T) {
 	for address, want := range map[string]string{
 		"127.0.0.1:1":         "-redis is 127.0.0.1:1: ",
 		"redis://127.0.0.1:1": "-redis is 127.0.0.1:1: ",
-		"http://127.0.0.1:1":  "-redis: ",
+		"http://127.0.0.1:1":  "-redis is no URL",
+		"127.0.0.1":           "-redis must be host:port",
 	} {
-		if _, err := newKeeper(t.Context(), address, "1:a"); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := newKeeper(t.Context(), address, "1:a", slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("newKeeper(%q) = %v, want %s...", address, err, want)
 		}
 	}
-	k, err := newKeeper(t.Context(), "", "1:a")
+	k, err := newKeeper(t.Context(), "", "1:a", slog.New(slog.DiscardHandler))
 	if err != nil || k.shared {
 		t.Errorf("newKeeper(\"\") = shared %t, %v, want limits in memory", k.shared, err)
 	}
