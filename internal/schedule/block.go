@@ -9,6 +9,8 @@ import "slices"
 //   - the holder waits no longer, or ranks lower: see retire and yield;
 //   - a limit of the holder opens after the claimed instant: see raised;
 //   - a lane of higher rank comes to it: see advanced.
+//
+// Of a limit with a gateTree no single gate is blocked: the tree knows the claim.
 
 // pledge is one limit of the holder of a claim that blocks gates.
 type pledge struct {
@@ -23,7 +25,9 @@ func (p *pledge) place() *int32         { return &p.pos }
 
 // block keeps a gate waiting because of a claim.
 func (s *Scheduler) block(g *gate, c *claim) {
-	s.unwatch(g)
+	if g.in != inTree {
+		s.unwatch(g)
+	}
 	at := c.limit.contested()
 	if at.claim != c {
 		s.endClaim(c.limit)
@@ -32,14 +36,24 @@ func (s *Scheduler) block(g *gate, c *claim) {
 	if s.tau > s.decided {
 		s.early = append(s.early, early{c, s.tau})
 	}
-	if len(c.blocked) == 0 {
+	if !c.blocks() {
 		s.pledge(c)
+	}
+	if g.in == inTree {
+		g.limit.tree.claim = c
+		s.refresh(g.limit.tree)
+		return
 	}
 	c.blocked = append(c.blocked, g)
 	g.blocked = true
 	g.at = c.until(g)
 	g.in = timed
 	s.timed.push((*timedGate)(g))
+}
+
+// blocks reports whether the claim keeps anyone waiting.
+func (c *claim) blocks() bool {
+	return len(c.blocked) > 0 || c.limit.tree != nil && c.limit.tree.claim == c
 }
 
 // pledge has the limits of a claim's holder tell when they open too late.
@@ -71,7 +85,7 @@ func (s *Scheduler) unblocked(g *gate) {
 	c := g.limit.contest.claim
 	g.blocked = false
 	c.blocked = slices.DeleteFunc(c.blocked, func(o *gate) bool { return o == g })
-	if len(c.blocked) == 0 {
+	if !c.blocks() {
 		s.retract(c)
 	}
 }
@@ -79,12 +93,16 @@ func (s *Scheduler) unblocked(g *gate) {
 // unblock has the blocked gates of a limit looked at again.
 func (s *Scheduler) unblock(lim *limit) {
 	c := lim.claim()
-	if c == nil || len(c.blocked) == 0 {
+	if c == nil || !c.blocks() {
 		return
 	}
 	blocked := c.blocked
 	c.blocked = nil
 	s.retract(c)
+	if t := lim.tree; t != nil {
+		t.claim = nil
+		s.refresh(t)
+	}
 	for _, g := range blocked {
 		g.blocked = false
 		s.unwatch(g)

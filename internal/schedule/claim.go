@@ -123,7 +123,13 @@ func (s *Scheduler) stands(c *claim) bool { return s.tau < c.start && c.lane.ope
 
 // bars reports whether a claim that stands keeps a lane from taking the limit now.
 func (s *Scheduler) bars(c *claim, u *use) bool {
-	return c.lane != u.lane && c.lane.before(u.lane) && s.delays(c, u.gate) && s.tau < c.until(u.gate)
+	return c.lane != u.lane && c.lane.before(u.lane) && s.keeps(c, u.gate)
+}
+
+// keeps is bars, whatever the rank of the lane at the gate. If it is so at a gate, it is
+// at those for jobs that cost more.
+func (s *Scheduler) keeps(c *claim, g *gate) bool {
+	return s.delays(c, g) && s.tau < c.until(g)
 }
 
 // delays reports whether the holder starts later if the limit is taken now.

@@ -152,10 +152,19 @@ func (s *Scheduler) advanced(g *gate) {
 	switch {
 	case g.in == ready:
 		s.ready.fix((*readyGate)(g))
+	case g.in == inTree:
+		s.reranked(g)
 	case g.blocked:
-		s.unwatch(g)
-		s.watch(g)
+		s.rewatch(g)
 	}
+}
+
+// reranked is called when the first lane of a gate in a tree is another, or has another
+// rank.
+func (s *Scheduler) reranked(g *gate) {
+	t := g.limit.tree
+	t.root.update(g.cost)
+	s.refresh(t)
 }
 
 // sit puts a cohort at a gate.
@@ -177,8 +186,11 @@ func (s *Scheduler) rise(c *cohort) {
 	first := g.waiting.top() == c
 	if g.waiting.len() > 1 {
 		g.waiting.remove(c)
-		if first && g.in == ready {
+		switch {
+		case first && g.in == ready:
 			s.ready.fix((*readyGate)(g))
+		case first && g.in == inTree:
+			s.reranked(g)
 		}
 		return
 	}
@@ -202,7 +214,10 @@ func (s *Scheduler) move(c *cohort, g *gate) {
 // watch puts a gate with cohorts where it will be found: by time while it is
 // closed, by rank when it is open.
 func (s *Scheduler) watch(g *gate) {
-	if at := g.open(); at > s.tau {
+	if t := g.tree(); t != nil {
+		t.insert(g)
+		s.refresh(t)
+	} else if at := g.open(); at > s.tau {
 		g.at = at
 		g.in = timed
 		s.timed.push((*timedGate)(g))
@@ -219,9 +234,22 @@ func (s *Scheduler) unwatch(g *gate) {
 		s.timed.remove((*timedGate)(g))
 	case ready:
 		s.ready.remove((*readyGate)(g))
+	case inTree:
+		g.limit.tree.remove(g)
+		s.refresh(g.limit.tree)
 	}
 	if g.blocked {
 		s.unblocked(g)
 	}
 	g.in = nowhere
+}
+
+// rewatch looks again at whether a gate is closed.
+func (s *Scheduler) rewatch(g *gate) {
+	if g.in == inTree || g.ofTree() {
+		s.refresh(g.limit.tree)
+		return
+	}
+	s.unwatch(g)
+	s.watch(g)
 }

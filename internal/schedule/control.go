@@ -99,8 +99,12 @@ func (s *Scheduler) GivenBack(now int64, limits []backend.Limit) {
 func (s *Scheduler) doubt(now int64, lim *limit, expected gcra.State) {
 	s.doubted.Set(lim, expected)
 	lim.state.TAT = min(lim.state.TAT, now)
-	for g := &lim.gate; g != nil; g = g.next {
-		g.turn = 0
+	if lim.tree != nil {
+		lim.tree.turn = 0
+	} else {
+		for g := &lim.gate; g != nil; g = g.next {
+			g.turn = 0
+		}
 	}
 	s.opensEarlier(lim)
 }

@@ -290,6 +290,10 @@ func (s *Scheduler) retreat(now, looked int64) {
 	// gates now would be in vain. They are looked at again with the next decision.
 	for s.timed.len() > 0 && s.timed.top().at <= looked {
 		g := (*gate)(s.timed.top())
+		if g.ofTree() {
+			s.lookAgain(g.limit.tree)
+			continue
+		}
 		s.unwatch(g)
 		g.in = ready
 		s.ready.push((*readyGate)(g))

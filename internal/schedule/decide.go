@@ -122,21 +122,19 @@ func (s *Scheduler) openGates() {
 		if g.at > s.tau {
 			return
 		}
-		s.unwatch(g)
-		s.watch(g)
+		s.rewatch(g)
 	}
 }
 
 // pick looks at the lane that ranks first behind an open gate, and returns it if
 // it may be taken. If not, it moves what is in the wrong place and returns nil.
 func (s *Scheduler) pick(now int64) *lane {
-	g := (*gate)(s.ready.top())
+	c := (*gate)(s.ready.top()).first()
+	g := c.at
 	if g.open() > s.tau {
-		s.unwatch(g)
-		s.watch(g)
+		s.rewatch(g)
 		return nil
 	}
-	c := g.waiting.top()
 	if closed := c.binding(s.tau); closed != nil {
 		s.move(c, closed)
 		return nil

@@ -17,7 +17,7 @@ type limit struct {
 
 	gate gate // for the cost that was used first
 
-	byCost map[int]*gate // the others; nil while there are few
+	tree *gateTree // nil while there are few gates
 
 	terms int32       // that name it and have jobs
 	refs  int32       // lanes that wait or ask under it
@@ -64,6 +64,8 @@ type gate struct {
 	in      gateState
 	shut    bool // the cost is above Burst
 	blocked bool // by a claim: it is timed
+
+	node *gateNode // in limit.tree; of a tree's ready gate, where the first lane is
 }
 
 // gateState is where a gate is.
@@ -73,6 +75,7 @@ const (
 	nowhere gateState = iota // without cohorts
 	timed                    // in Scheduler.timed
 	ready                    // in Scheduler.ready
+	inTree                   // in limit.tree
 )
 
 // timedGate is a gate in Scheduler.timed.
@@ -84,7 +87,7 @@ func (g *timedGate) place() *int32            { return &g.pos }
 // readyGate is a gate in Scheduler.ready.
 type readyGate gate
 
-func (g *readyGate) before(o *readyGate) bool { return g.waiting.top().before(o.waiting.top()) }
+func (g *readyGate) before(o *readyGate) bool { return (*gate)(g).first().before((*gate)(o).first()) }
 func (g *readyGate) place() *int32            { return &g.pos }
 
 // open is the instant from which the gate is open.
@@ -92,7 +95,11 @@ func (g *gate) open() int64 {
 	if g.shut {
 		return never
 	}
-	return max(g.slot(), g.turn)
+	at := max(g.slot(), g.turn)
+	if t := g.tree(); t != nil {
+		at = max(at, t.turn)
+	}
+	return at
 }
 
 // slot is the earliest slot behind the gate. It may be before the instant at
@@ -113,20 +120,26 @@ func (g *gate) slot() int64 {
 }
 
 // wait notes the turn that was given to a job behind a gate. Jobs that cost less
-// have a turn of their own. Of two turns that are still to come, given for batches
-// that crossed, the first one counts.
+// have a turn of their own, unless there are many costs. Of two turns that are still to
+// come, given for batches that crossed, the first one counts.
 func (s *Scheduler) wait(now int64, asked *gate, turn int64) {
 	if turn == 0 {
 		return
 	}
-	for g := &asked.limit.gate; g != nil; g = g.next {
-		if g.cost < asked.cost {
-			continue
-		}
-		if g.turn-s.cfg.Lead > now {
-			g.turn = min(g.turn, turn)
+	note := func(at *int64) {
+		if *at-s.cfg.Lead > now {
+			*at = min(*at, turn)
 		} else {
-			g.turn = turn
+			*at = turn
+		}
+	}
+	if t := asked.tree(); t != nil {
+		note(&t.turn)
+		return
+	}
+	for g := &asked.limit.gate; g != nil; g = g.next {
+		if g.cost >= asked.cost {
+			note(&g.turn)
 		}
 	}
 }
@@ -185,44 +198,39 @@ func (s *Scheduler) limitOf(key string) *limit {
 
 // gateOf returns the gate of a limit for jobs of one cost.
 func (s *Scheduler) gateOf(lim *limit, cost int) *gate {
-	g := &lim.gate
-	if g.limit != nil {
-		if g = lim.find(cost); g != nil {
-			return g
-		}
-		g = &gate{next: lim.gate.next}
-		lim.gate.next = g
-		if lim.byCost != nil {
-			lim.byCost[cost] = g
-		}
+	if lim.gate.limit == nil {
+		s.initGate(&lim.gate, lim, cost)
+		return &lim.gate
 	}
+	g, gates := lim.find(cost)
+	if g != nil {
+		return g
+	}
+	g = &gate{next: lim.gate.next}
+	lim.gate.next = g
 	s.initGate(g, lim, cost)
+	if lim.tree != nil {
+		lim.tree.byCost[cost] = g
+	} else if gates >= s.few {
+		s.growTree(lim)
+	}
 	return g
 }
 
-// find returns the gate for a cost, nil if there is none.
-func (lim *limit) find(cost int) *gate {
-	if lim.byCost != nil && lim.gate.cost != cost {
-		return lim.byCost[cost]
+// find returns the gate for a cost, nil if there is none, and how many there are if they
+// are few.
+func (lim *limit) find(cost int) (g *gate, gates int) {
+	if lim.tree != nil && lim.gate.cost != cost {
+		return lim.tree.byCost[cost], 0
 	}
-	looked := 0
 	for g := &lim.gate; g != nil; g = g.next {
 		if g.cost == cost {
-			return g
+			return g, 0
 		}
-		looked++
+		gates++
 	}
-	if looked >= fewGates {
-		lim.byCost = make(map[int]*gate, looked)
-		for g := lim.gate.next; g != nil; g = g.next {
-			lim.byCost[g.cost] = g
-		}
-	}
-	return nil
+	return nil, gates
 }
-
-// fewGates is of how many gates of a limit each is looked at, to find one.
-const fewGates = 8
 
 // initGate sets up a gate of a limit, which may be nil.
 func (s *Scheduler) initGate(g *gate, lim *limit, cost int) {
@@ -236,11 +244,23 @@ func (s *Scheduler) initGate(g *gate, lim *limit, cost int) {
 
 // opensEarlier is called when a limit may open earlier than it seemed to.
 func (s *Scheduler) opensEarlier(lim *limit) {
-	for g := &lim.gate; g != nil; g = g.next {
-		if at := g.open(); g.in == timed && at < g.at {
-			g.at = at
-			s.timed.fix((*timedGate)(g))
+	if lim.tree != nil {
+		s.refresh(lim.tree)
+		if g := lim.tree.byCost[0]; g != nil {
+			s.hasten(g)
 		}
+		return
+	}
+	for g := &lim.gate; g != nil; g = g.next {
+		s.hasten(g)
+	}
+}
+
+// hasten is called when a gate may open earlier than it seemed to.
+func (s *Scheduler) hasten(g *gate) {
+	if at := g.open(); g.in == timed && at < g.at {
+		g.at = at
+		s.timed.fix((*timedGate)(g))
 	}
 }
 

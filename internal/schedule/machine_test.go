@@ -19,7 +19,7 @@ type schedulerMachine struct {
 }
 
 func newSchedulerMachine(cfg Config) schedulerMachine {
-	return schedulerMachine{New(cfg), map[int]*Job{}}
+	return schedulerMachine{newScheduler(cfg), map[int]*Job{}}
 }
 
 func (m schedulerMachine) submit(now int64, id int, w work) {

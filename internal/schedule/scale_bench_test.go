@@ -44,7 +44,7 @@ func BenchmarkForecastOfDeadlines(b *testing.B) {
 // busy that it is open for some.
 func BenchmarkCosts(b *testing.B) {
 	for _, workers := range []int{many, 1} {
-		for _, kinds := range []int{1, 32, 1_000, 32_000} {
+		for _, kinds := range []int{1, 32, 1_000, 32_000, 1_000_000} {
 			b.Run(fmt.Sprintf("workers=%d/kinds=%d", workers, kinds), func(b *testing.B) {
 				// A job of middling cost takes a millisecond of the limit.
 				p := rate(kinds*500, time.Second, 2*kinds)
@@ -54,13 +54,19 @@ func BenchmarkCosts(b *testing.B) {
 				c.cfg.Workers, c.idle = workers, workers
 				lanes := max(1_000, kinds)
 				c.fill(lanes)
-				for b.Loop() {
+				goOn := func() {
 					j := c.start(b)
 					if workers == 1 {
 						c.now += ms // a job takes as long as the limit lets one in
 					}
 					c.Finished(c.now, j, false)
 					c.submit(idOf(j), j.Key())
+				}
+				for range 10_000 { // until the first is overdue, and has a claim
+					goOn()
+				}
+				for b.Loop() {
+					goOn()
 				}
 			})
 		}

@@ -76,6 +76,7 @@ type Scheduler struct {
 	unbound gate              // for lanes with limits that no gate keeps waiting
 	charged []*limit          // if they are shared: those charged since Spare returned nil
 	gateID  uint64
+	few     int // fewGates; the tests have other numbers too
 
 	shared     []*gate // scratch of settle
 	cohortName []byte  // scratch of cohortOf and unsettle
@@ -83,7 +84,7 @@ type Scheduler struct {
 
 // New returns a scheduler without jobs.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{cfg: cfg, idle: cfg.Workers}
+	s := &Scheduler{cfg: cfg, idle: cfg.Workers, few: fewGates}
 	s.Reach(cfg.Horizon, cmp.Or(cfg.Lead, cfg.Horizon))
 	s.initGate(&s.free, nil, 0)
 	s.initGate(&s.unbound, nil, 0)

@@ -49,14 +49,35 @@ func (lim *limit) uncount() { lim.charged, lim.spares = false, 0 }
 // nextAt returns the lane that is next behind a limit that is closed, if it waits
 // for nothing else.
 func (s *Scheduler) nextAt(lim *limit) *lane {
+	if t := lim.tree; t != nil {
+		shut := func(g *gate) bool { return g.open() > s.tau }
+		_, next := t.root.upTo(shut)
+		for _, n := range [...]*gateNode{next, t.root.foremost()} {
+			if n == nil || !shut(n.gate) {
+				continue
+			}
+			if l := s.isNextAt(n.gate); l != nil {
+				return l
+			}
+		}
+		return nil
+	}
 	for g := &lim.gate; g != nil; g = g.next {
-		if g.cost == 0 || g.shut || g.in != timed || g.waiting.len() == 0 {
+		if g.cost == 0 || g.in != timed || g.waiting.len() == 0 {
 			continue
 		}
-		l := g.waiting.top().lanes.top()
-		if at := g.open(); at > s.outage && l.opens() == at && !s.isClaimed(l) {
+		if l := s.isNextAt(g); l != nil {
 			return l
 		}
+	}
+	return nil
+}
+
+// isNextAt returns the first lane at a gate that is closed, if it waits for nothing else.
+func (s *Scheduler) isNextAt(g *gate) *lane {
+	l := g.waiting.top().lanes.top()
+	if at := g.open(); !g.shut && at > s.outage && l.opens() == at && !s.isClaimed(l) {
+		return l
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ func (s *Scheduler) standing(now int64, l *lane) Standing {
 			return StandingHeld
 		}
 	}
-	if l.opens() > now || l.cohort.at.blocked { // by a claim
+	if l.opens() > now || s.isKept(l.cohort.at) {
 		return StandingLimited
 	}
 	return StandingReady

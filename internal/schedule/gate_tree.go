@@ -1,0 +1,327 @@
+package schedule
+
+// A limit whose jobs have many costs has as many gates. These open in the order of
+// their costs: the less a job costs, the earlier there is room for it. What a claim
+// keeps waiting goes by the cost too: where it lets a job go ahead, it does so for all
+// that cost less. So the lanes that may be taken are those at the gates up to some cost,
+// and only the first of these lanes matters.
+//
+// gateTree is the gates of such a limit: a tree by cost that knows for each subtree where
+// its first lane is. It has two places in the queues of the scheduler, whatever the number
+// of gates, and keeps them up to date in O(log n). It is a treap (Seidel and Aragon,
+// "Randomized Search Trees", 1996).
+type gateTree struct {
+	byCost map[int]*gate // all gates of the limit
+	root   *gateNode     // those with cohorts, but for cost 0
+	unused *gateNode     // nodes to use again, linked by left
+	turn   int64         // as gate.turn, of all gates in the tree
+	claim  *claim        // that keeps lanes waiting there; nil: none
+
+	ready gate // in Scheduler.ready while a lane may be taken: the first is at its node
+	timed gate // in Scheduler.timed, by when others may be taken
+}
+
+// gateNode is a gate in a gateTree.
+type gateNode struct {
+	gate        *gate
+	left, right *gateNode
+	first       *gateNode // in its subtree: the one with the first lane
+	weight      uint64    // no less than in the subtree
+}
+
+// fewGates is up to how many gates of a limit are watched one by one.
+const fewGates = 8
+
+// tree is the tree that the gate is in while it has cohorts, nil if it is watched by
+// itself.
+func (g *gate) tree() *gateTree {
+	if g.limit == nil || g.cost == 0 {
+		return nil
+	}
+	return g.limit.tree
+}
+
+// ofTree reports whether the gate is one of the two that stand for a tree.
+func (g *gate) ofTree() bool {
+	if g.limit == nil || g.limit.tree == nil {
+		return false
+	}
+	return g == &g.limit.tree.ready || g == &g.limit.tree.timed
+}
+
+// first is the first cohort at a gate that is ready.
+func (g *gate) first() *cohort {
+	if g.node != nil {
+		g = g.node.gate
+	}
+	return g.waiting.top()
+}
+
+// growTree puts the gates of a limit into a tree from now on.
+func (s *Scheduler) growTree(lim *limit) {
+	t := &gateTree{byCost: make(map[int]*gate)}
+	var watched []*gate
+	for g := &lim.gate; g != nil; g = g.next {
+		t.byCost[g.cost] = g
+		if g.cost > 0 {
+			t.turn = max(t.turn, g.turn)
+			g.turn = 0
+		}
+		if g.in != nowhere {
+			s.unwatch(g)
+			watched = append(watched, g)
+		}
+	}
+	t.ready.limit, t.timed.limit = lim, lim
+	lim.tree = t
+	for _, g := range watched {
+		s.watch(g)
+	}
+}
+
+// insert puts a gate with cohorts into the tree.
+func (t *gateTree) insert(g *gate) {
+	n := t.unused
+	if n == nil {
+		n = &gateNode{}
+	} else {
+		t.unused = n.left
+	}
+	*n = gateNode{gate: g, weight: mix(g.id)}
+	g.in, g.node = inTree, n
+	t.root = t.root.insert(n)
+}
+
+// remove is the opposite of insert.
+func (t *gateTree) remove(g *gate) {
+	n := g.node
+	g.in, g.node = nowhere, nil
+	t.root = t.root.remove(g.cost)
+	*n = gateNode{left: t.unused}
+	t.unused = n
+}
+
+// mix is the finalizer of SplitMix64: its bits depend on all bits of x.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// refresh is called when the first lane that may be taken in a tree may be another, or
+// rank differently, or when others may be taken at another instant than before.
+func (s *Scheduler) refresh(t *gateTree) {
+	if c := t.claim; c != nil && (t.root == nil || !s.stands(c)) {
+		t.claim = nil
+		if !c.blocks() {
+			s.retract(c)
+		}
+	}
+	first, next := s.foremost(t)
+	switch g := &t.ready; {
+	case first == nil && g.in == ready:
+		s.ready.remove((*readyGate)(g))
+		g.in, g.node = nowhere, nil
+	case first != nil && g.in == ready:
+		g.node = first
+		s.ready.fix((*readyGate)(g))
+	case first != nil:
+		g.in, g.node = ready, first
+		s.ready.push((*readyGate)(g))
+	}
+	switch g := &t.timed; {
+	case next == never && g.in == timed:
+		s.timed.remove((*timedGate)(g))
+		g.in = nowhere
+	case next != never && g.in == timed:
+		g.at = next
+		s.timed.fix((*timedGate)(g))
+	case next != never:
+		g.in, g.at = timed, next
+		s.timed.push((*timedGate)(g))
+	}
+}
+
+// lookAgain has a tree looked at with the next decision, not at an instant of its own.
+func (s *Scheduler) lookAgain(t *gateTree) {
+	s.timed.remove((*timedGate)(&t.timed))
+	t.timed.in = nowhere
+	g := &t.ready
+	g.node = t.root.first // it ranks no lower than the one to be found
+	if g.in == ready {
+		s.ready.fix((*readyGate)(g))
+	} else {
+		g.in = ready
+		s.ready.push((*readyGate)(g))
+	}
+}
+
+// foremost returns where in a tree the first lane is that may be taken, nil if there is
+// none, and when it may be another one, if nothing happens before.
+func (s *Scheduler) foremost(t *gateTree) (first *gateNode, next int64) {
+	shut := func(g *gate) bool { return g.open() > s.tau }
+	first, dearer := t.root.upTo(shut)
+	next = never
+	if dearer != nil {
+		next = dearer.gate.open()
+	}
+	c := t.claim
+	if c == nil || first != nil && !c.lane.before(first.lane()) {
+		return first, next
+	}
+	first, dearer = t.root.upTo(func(g *gate) bool { return shut(g) || s.keeps(c, g) })
+	next = never
+	if dearer != nil {
+		g := dearer.gate
+		next = g.open()
+		if s.keeps(c, g) {
+			next = max(next, c.until(g))
+		}
+	}
+	if n := t.root.nextBefore(c.lane, shut); n != nil {
+		next = min(next, n.gate.open())
+	}
+	return first, next
+}
+
+// isKept reports whether a claim keeps those at a gate with cohorts waiting.
+func (s *Scheduler) isKept(g *gate) bool {
+	if g.in != inTree {
+		return g.blocked
+	}
+	c := g.limit.tree.claim
+	return c != nil && s.stands(c) && c.lane.before(g.node.lane()) && s.keeps(c, g)
+}
+
+// lane is the first lane at the gate.
+func (n *gateNode) lane() *lane { return n.gate.waiting.top().lanes.top() }
+
+// firstOf returns the one of two nodes with the first lane. Either may be nil.
+func firstOf(a, b *gateNode) *gateNode {
+	if a == nil || b != nil && b.gate.waiting.top().before(a.gate.waiting.top()) {
+		return b
+	}
+	return a
+}
+
+// foremost is n.first; nil for an empty tree.
+func (n *gateNode) foremost() *gateNode {
+	if n == nil {
+		return nil
+	}
+	return n.first
+}
+
+// sum sets n.first.
+func (n *gateNode) sum() {
+	n.first = firstOf(firstOf(n, n.left.foremost()), n.right.foremost())
+}
+
+// upTo divides a tree into the gates that are shut, which are all from some cost on, and
+// the others. It returns which of these has the first lane, and the cheapest of those
+// that are shut; nil if there is none.
+func (n *gateNode) upTo(shut func(*gate) bool) (first, dearer *gateNode) {
+	for n != nil {
+		if shut(n.gate) {
+			dearer = n
+			n = n.left
+		} else {
+			first = firstOf(firstOf(first, n), n.left.foremost())
+			n = n.right
+		}
+	}
+	return first, dearer
+}
+
+// nextBefore returns the cheapest gate that is shut whose first lane does not rank after
+// l, nil if there is none.
+func (n *gateNode) nextBefore(l *lane, shut func(*gate) bool) *gateNode {
+	if n == nil || l.before(n.first.lane()) {
+		return nil
+	}
+	if shut(n.gate) {
+		if found := n.left.nextBefore(l, shut); found != nil {
+			return found
+		}
+		if !l.before(n.lane()) {
+			return n
+		}
+	}
+	return n.right.nextBefore(l, shut)
+}
+
+// insert returns the tree with a node.
+func (n *gateNode) insert(o *gateNode) *gateNode {
+	switch {
+	case n == nil:
+		n = o
+	case o.weight > n.weight:
+		o.left, o.right = n.split(o.gate.cost)
+		n = o
+	case o.gate.cost < n.gate.cost:
+		n.left = n.left.insert(o)
+	default:
+		n.right = n.right.insert(o)
+	}
+	n.sum()
+	return n
+}
+
+// split returns the nodes of a tree below a cost that none has, and those above.
+func (n *gateNode) split(cost int) (below, above *gateNode) {
+	switch {
+	case n == nil:
+		return nil, nil
+	case n.gate.cost < cost:
+		n.right, above = n.right.split(cost)
+		below = n
+	default:
+		below, n.left = n.left.split(cost)
+		above = n
+	}
+	n.sum()
+	return below, above
+}
+
+// remove returns the tree without the node for a cost.
+func (n *gateNode) remove(cost int) *gateNode {
+	switch {
+	case n.gate.cost == cost:
+		return joined(n.left, n.right)
+	case cost < n.gate.cost:
+		n.left = n.left.remove(cost)
+	default:
+		n.right = n.right.remove(cost)
+	}
+	n.sum()
+	return n
+}
+
+// joined returns one tree of two. All costs in a are below those in b.
+func joined(a, b *gateNode) *gateNode {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	case a.weight > b.weight:
+		a.right = joined(a.right, b)
+		a.sum()
+		return a
+	}
+	b.left = joined(a, b.left)
+	b.sum()
+	return b
+}
+
+// update is called when another lane is the first at the gate for a cost, or it ranks
+// differently.
+func (n *gateNode) update(cost int) {
+	switch {
+	case cost < n.gate.cost:
+		n.left.update(cost)
+	case cost > n.gate.cost:
+		n.right.update(cost)
+	}
+	n.sum()
+}
