@@ -46,7 +46,10 @@
 //     not free.
 //   - A job that others have kept from its limits for several times their interval
 //     claims its slot: others then may take those limits only if that does not put it
-//     off. Without that, a job under two busy limits might never find both open.
+//     off. Without that, a job under two busy limits might never find both open. A claim
+//     costs little: the fastest limit of the job, usually the one that all share, is
+//     never idle for it. A slower limit is idle for no longer than it takes to serve the
+//     job that is kept waiting, plus the claiming job at the faster limits.
 //   - A slot that was taken, at most Config.Horizon ahead, by a job that then does not
 //     run is given back, if the backend is a [backend.Releaser]. But a limit does not
 //     open before slots that others hold: at Burst 1 a slot given back between two others
