@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/freqlimit/dispatcher/backend"
@@ -19,6 +20,7 @@ var (
 	_ backend.Releaser = (*Backend)(nil)
 	_ backend.Checker  = (*Backend)(nil)
 	_ backend.Watcher  = (*Backend)(nil)
+	_ backend.Sharder  = (*Backend)(nil)
 )
 
 // DefaultPrefix is the prefix of the limits' keys in Redis, unless Config says
@@ -54,13 +56,13 @@ type Backend struct {
 	epoch   time.Time // local instant 0
 	news    news
 
-	mu       sync.Mutex // guards what follows
-	pending  *batch     // not yet on its way; nil if empty
-	size     int        // requests of the last batch that went
-	calls    int        // goroutines that call
-	clock    clock
-	watched  bool // the eviction policy has been looked at
-	setup    setup
+	nodes      hasNodes    // nil off a cluster
+	nodesKnown atomic.Bool // there has been an answer
+
+	mu       sync.Mutex        // guards what follows
+	shard                      // of the one server; on a cluster, of nodes that are not known yet
+	shards   map[string]*shard // of the nodes of a cluster, by address
+	watched  bool              // the eviction policy has been looked at
 	greeting greeting
 }
 
@@ -104,6 +106,10 @@ func New(client redis.UniversalClient, cfg Config) (*Backend, error) {
 		ttl:     (ceilMicros(cfg.ExtraTTL) + 999) / 1000,
 		logger:  cfg.Logger,
 		epoch:   time.Now(),
+	}
+	if b.cluster {
+		b.nodes, _ = client.(hasNodes)
+		b.shards = make(map[string]*shard)
 	}
 	b.news.init(client, cfg.Prefix)
 	return b, nil

@@ -18,6 +18,8 @@ type batch struct {
 	latest map[uint16]*part // by hash slot; off a cluster all have slot 0
 	places []place          // of the requests, in their order
 	room   int              // for how many requests memory is taken at first
+	shard  *shard           // to which it goes
+	gone   int              // how many of the requests were withdrawn
 
 	done chan struct{} // closed when all parts have an answer
 	left []leftBehind  // by callers that have gone; until then, under Backend.mu
@@ -38,6 +40,7 @@ type part struct {
 
 // place is where a request is.
 type place struct {
+	batch  *batch
 	part   *part
 	index  int
 	offset int // in part.requests
@@ -61,7 +64,7 @@ func (b *batch) add(r *backend.Request, keys []string, slot uint16) {
 		b.latest[slot] = p
 		b.parts = append(b.parts, p)
 	}
-	b.places = append(b.places, place{p, p.count, len(p.requests)})
+	b.places = append(b.places, place{b, p, p.count, len(p.requests)})
 	p.count++
 	p.requests = appendRequest(p.requests, r)
 	for i, key := range keys[:len(r.Limits)] {

@@ -14,7 +14,13 @@ var errReply = errors.New("goredis: malformed reply of the script")
 
 // call runs the script for all parts of a batch, in one round trip.
 func (b *Backend) call(bt *batch) {
-	b.exec("evalsha", reserveHash, bt.parts)
+	ctx := context.Background()
+	if b.cluster {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, nodePatience) // after which nobody waits for it
+		defer cancel()
+	}
+	b.exec(ctx, bt.shard, "evalsha", reserveHash, bt.parts)
 	var unknown []*part
 	for _, p := range bt.parts {
 		if redis.HasErrorPrefix(p.err, "NOSCRIPT") {
@@ -22,14 +28,13 @@ func (b *Backend) call(bt *batch) {
 		}
 	}
 	if len(unknown) > 0 {
-		b.exec("eval", reserveSource, unknown)
+		b.exec(ctx, bt.shard, "eval", reserveSource, unknown)
 	}
 	b.watchEviction(bt)
 }
 
 // exec runs the script for some parts.
-func (b *Backend) exec(command, script string, parts []*part) {
-	ctx := context.Background()
+func (b *Backend) exec(ctx context.Context, s *shard, command, script string, parts []*part) {
 	commands := make([]redis.Cmder, len(parts))
 	for i, p := range parts {
 		args := make([]any, 0, 5+len(p.keys))
@@ -37,7 +42,9 @@ func (b *Backend) exec(command, script string, parts []*part) {
 		for k := range p.keys {
 			args = append(args, &p.keys[k])
 		}
-		commands[i] = redis.NewCmd(ctx, append(args, p.requests, b.ttl)...)
+		c := redis.NewCmd(ctx, append(args, p.requests, b.ttl)...)
+		c.SetStepCount(1) // else the client of a cluster asks any node, which may hang, about the command
+		commands[i] = c
 	}
 	sent := b.now()
 	if len(commands) == 1 {
@@ -49,7 +56,7 @@ func (b *Backend) exec(command, script string, parts []*part) {
 		}
 		_, _ = pipeline.Exec(ctx)
 	}
-	b.take(parts, commands, sent, b.now())
+	b.take(s, parts, commands, sent, b.now())
 	for _, p := range parts {
 		if p.err == nil {
 			eachMixed(p.reply, p.count, func(key int, was, is time.Duration) {
@@ -60,7 +67,7 @@ func (b *Backend) exec(command, script string, parts []*part) {
 }
 
 // take takes in the answers.
-func (b *Backend) take(parts []*part, commands []redis.Cmder, sent, received int64) {
+func (b *Backend) take(s *shard, parts []*part, commands []redis.Cmder, sent, received int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i, p := range parts {
@@ -69,13 +76,14 @@ func (b *Backend) take(parts []*part, commands []redis.Cmder, sent, received int
 			p.err = errReply
 		}
 		if p.err != nil || b.cluster {
-			b.clock.forget() // the next answer may come from another server
+			s.clock.forget() // the next answer may come from another server
 		}
 		var o outlook
 		o, p.err = b.judge(b.explain(p.err, received))
-		p.final = b.setup.isFinal(p.err, o, received)
+		p.final = s.setup.isFinal(p.err, o, received)
 		if p.err == nil {
-			p.offset = b.clock.sample(sent, received, number(p.reply))
+			p.offset = s.clock.sample(sent, received, number(p.reply))
+			b.nodesKnown.Store(true)
 		}
 	}
 }

@@ -147,7 +147,7 @@ func takeOffset(b *Backend, sent, received time.Duration, now time.Time, err err
 		cmd.SetVal(string(appendNumber(nil, now.UnixMicro())) + string(make([]byte, decisionSize)))
 	}
 	p := bt.parts[0]
-	b.take(bt.parts, []redis.Cmder{cmd}, int64(sent), int64(received))
+	b.take(&b.shard, bt.parts, []redis.Cmder{cmd}, int64(sent), int64(received))
 	return time.Duration(now.UnixMicro()*1000 + p.offset)
 }
 

@@ -3,6 +3,7 @@ package goredis
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,16 +16,18 @@ func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
 	if err := b.enter(ctx); err != nil || d <= 0 {
 		return err
 	}
-	micros := ceilMicros(min(d, backend.Unlimited))
-	foreign, err := holdScript.Run(ctx, b.client, []string{b.prefix + key}, micros, b.ttl).Bool()
-	if err == nil && foreign {
-		return &backend.LimitError{Key: key, Err: ErrForeign}
-	}
-	if err == nil {
-		b.tellHold(key, time.Now(), time.Duration(micros)*time.Microsecond)
-		err = b.announceHold(ctx, key, micros)
-	}
-	return b.setupError(err)
+	return b.bounded(ctx, func(ctx context.Context) error {
+		micros := ceilMicros(min(d, backend.Unlimited))
+		foreign, err := holdScript.Run(ctx, b.client, []string{b.prefix + key}, micros, b.ttl).Bool()
+		if err == nil && foreign {
+			return &backend.LimitError{Key: key, Err: ErrForeign}
+		}
+		if err == nil {
+			b.tellHold(key, time.Now(), time.Duration(micros)*time.Microsecond)
+			err = b.announceHold(ctx, key, micros)
+		}
+		return b.setupError(err)
+	})
 }
 
 // Release implements [backend.Releaser]: a stamp is microseconds since 1970 by
@@ -41,14 +44,17 @@ func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int
 	for i := range limits {
 		keys[i] = b.prefix + limits[i].Key
 	}
-	given, err := b.release(ctx, "evalsha", releaseHash, keys, stamp, limits)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		given, err = b.release(ctx, "eval", releaseSource, keys, stamp, limits)
-	}
-	for _, i := range given {
-		b.news.watchers.Tell(backend.Change{Kind: backend.ChangeRelease, Key: limits[i-1].Key})
-	}
-	return b.setupError(err)
+	limits = slices.Clone(limits) // the call may go on when this has returned
+	return b.bounded(ctx, func(ctx context.Context) error {
+		given, err := b.release(ctx, "evalsha", releaseHash, keys, stamp, limits)
+		if redis.HasErrorPrefix(err, "NOSCRIPT") {
+			given, err = b.release(ctx, "eval", releaseSource, keys, stamp, limits)
+		}
+		for _, i := range given {
+			b.news.watchers.Tell(backend.Change{Kind: backend.ChangeRelease, Key: limits[i-1].Key})
+		}
+		return b.setupError(err)
+	})
 }
 
 // release returns which limits have got something back, by index from 1 on.
@@ -60,6 +66,7 @@ func (b *Backend) release(ctx context.Context, command, script string, keys []st
 	channel, head := b.news.releaseNews()
 	args = append(args, encodeRelease(stamp, limits), b.ttl, channel, head)
 	cmd := once{redis.NewCmd(ctx, args...)}
+	cmd.SetStepCount(1)            // as in exec
 	_ = b.client.Process(ctx, cmd) // the command has its error
 	return cmd.Int64Slice()
 }

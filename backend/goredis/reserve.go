@@ -38,19 +38,20 @@ func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions
 	if remote == 0 {
 		return nil
 	}
-	sent, places := b.send(reqs, decisions, remote)
-	select {
-	case <-sent.done:
-	case <-ctx.Done():
-		if b.leave(sent, places, reqs, decisions) {
-			return ctx.Err()
-		}
+	places := b.send(reqs, decisions, remote)
+	hangs, err := b.wait(ctx, places, reqs, decisions)
+	if err != nil {
+		return err
 	}
 	var failure error
 	undecided := 0
 	for i := range reqs {
 		if d := &decisions[i]; d.Undecided {
-			*d = b.read(places[0], &reqs[i])
+			if hangs[places[0].batch] {
+				*d = backend.Decision{Binding: -1, Err: errNodeHangs, Undecided: true}
+			} else {
+				*d = b.read(places[0], &reqs[i])
+			}
 			places = places[1:]
 			if d.Undecided {
 				failure = d.Err
@@ -64,6 +65,41 @@ func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions
 	return nil
 }
 
+// wait waits until the requests are decided. On a cluster it does not wait for long, and
+// returns the batches that have no answer then.
+func (b *Backend) wait(ctx context.Context, places []place, reqs []backend.Request, decisions []backend.Decision) (hangs map[*batch]bool, err error) {
+	var late <-chan time.Time
+	if b.cluster {
+		timer := time.NewTimer(nodePatience)
+		defer timer.Stop()
+		late = timer.C
+	}
+	var last *batch
+	for _, at := range places {
+		if at.batch == last {
+			continue
+		}
+		last = at.batch
+		select {
+		case <-last.done:
+			continue
+		default:
+		}
+		select {
+		case <-last.done:
+		case <-ctx.Done():
+			if left := b.leave(places, reqs, decisions, true); len(left) > 0 {
+				return nil, ctx.Err()
+			}
+			return nil, nil
+		case <-late:
+			b.reloadCluster()
+			return b.leave(places, reqs, decisions, false), nil
+		}
+	}
+	return nil, nil
+}
+
 // free decides a request without limits, which is none of Redis's business.
 func (b *Backend) free(r *backend.Request) backend.Decision {
 	slot := time.Now()
@@ -74,8 +110,8 @@ func (b *Backend) free(r *backend.Request) backend.Decision {
 	return backend.Decision{Granted: ahead <= max(r.Horizon, 0), Slot: slot, Binding: -1}
 }
 
-// send puts the undecided requests into the batch that goes next.
-func (b *Backend) send(reqs []backend.Request, decisions []backend.Decision, n int) (*batch, []place) {
+// send puts the undecided requests into the batches that go next, and returns where.
+func (b *Backend) send(reqs []backend.Request, decisions []backend.Decision, n int) []place {
 	var few [4]string
 	keys := few[:0]
 	if n > len(few) {
@@ -88,29 +124,47 @@ func (b *Backend) send(reqs []backend.Request, decisions []backend.Decision, n i
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.pending == nil {
-		b.pending = newBatch()
-		b.pending.room = b.size
-		b.pending.places = make([]place, 0, b.size)
-	}
-	sent := b.pending
-	start := len(sent.places)
+	var own []place // if they are not all in one batch
+	var sent *batch
+	start, node := 0, ""
 	for i := range reqs {
 		if r := &reqs[i]; decisions[i].Undecided {
 			slot := uint16(0)
 			if b.cluster {
-				slot = slotOf(keys[0])
+				slot, node = slotOf(keys[0]), b.nodeOf(keys[0])
 			}
-			n := len(r.Limits) + len(r.HeldBy)
-			sent.add(r, keys[:n], slot)
-			keys = keys[n:]
+			to := b.next(b.shardAt(node))
+			if sent == nil {
+				sent, start = to, len(to.places)
+			}
+			k := len(r.Limits) + len(r.HeldBy)
+			to.add(r, keys[:k], slot)
+			keys = keys[k:]
+			if b.cluster {
+				own = append(own, to.places[len(to.places)-1])
+			}
 		}
 	}
-	if b.calls < maxCalls {
-		b.calls++
-		go b.run()
+	if b.cluster {
+		return own
 	}
-	return sent, sent.places[start:]
+	return sent.places[start:]
+}
+
+// next returns the batch that goes to a shard next, and sees to it that it goes. It requires
+// that b.mu is held.
+func (b *Backend) next(s *shard) *batch {
+	if s.pending == nil {
+		s.pending = newBatch()
+		s.pending.shard = s
+		s.pending.room = s.size
+		s.pending.places = make([]place, 0, s.size)
+	}
+	if s.calls < maxCalls {
+		s.calls++
+		go b.run(s)
+	}
+	return s.pending
 }
 
 // appendKeys appends the keys in Redis of a request's limits, and then those of HeldBy.
@@ -131,15 +185,15 @@ func (b *Backend) appendKeys(keys []string, r *backend.Request) []string {
 	return keys
 }
 
-// run makes calls until no batch is pending. It is a goroutine of its own, since
+// run makes calls to a shard until no batch is pending. It is a goroutine of its own, since
 // a call must go on when one of those who wait for it has gone. The client's
 // timeouts bound it.
-func (b *Backend) run() {
+func (b *Backend) run(s *shard) {
 	for {
 		// Those that an answer has just woken ask again at once, as a rule: once
 		// they have had their turn their requests travel together.
 		runtime.Gosched()
-		next := b.takePending()
+		next := b.takePending(s)
 		if next == nil {
 			return
 		}
@@ -156,16 +210,16 @@ func (b *Backend) run() {
 
 // takePending returns the batch that goes next. If there is none, a call less is
 // on its way.
-func (b *Backend) takePending() *batch {
+func (b *Backend) takePending(s *shard) *batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	next := b.pending
-	b.pending = nil
+	next := s.pending
+	s.pending = nil
 	if next == nil {
-		b.calls--
+		s.calls--
 		return nil
 	}
-	b.size = len(next.places)
+	s.size = len(next.places)
 	next.close()
 	return next
 }
@@ -177,33 +231,59 @@ type leftBehind struct {
 	requests []backend.Request
 }
 
-// leave notes that a caller has gone, unless the answer is here. What has not been
-// sent yet will be refused.
-func (b *Backend) leave(sent *batch, places []place, reqs []backend.Request, decisions []backend.Decision) bool {
+// leave notes that a caller does not wait any more, and returns the batches that have no
+// answer. What has not been sent yet will be refused. If the caller wants none of the answers
+// those that are here are given back too, unless that is all of them.
+func (b *Backend) leave(places []place, reqs []backend.Request, decisions []backend.Decision, wantsNone bool) map[*batch]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	select {
-	case <-sent.done:
-		return false
-	default:
-	}
-	if sent == b.pending {
-		for _, at := range places {
-			withdraw(at.part.requests[at.offset:])
+	open := make(map[*batch]bool)
+	lefts := make(map[*batch]*leftBehind)
+	for _, at := range places {
+		select {
+		case <-at.batch.done:
+		default:
+			open[at.batch] = true
 		}
-		return true
 	}
-	left := leftBehind{places: places}
+	if len(open) == 0 {
+		return nil
+	}
 	for i := range reqs {
-		if decisions[i].Undecided {
+		if !decisions[i].Undecided {
+			continue
+		}
+		at := places[0]
+		places = places[1:]
+		s := at.batch.shard
+		switch {
+		case at.batch == s.pending:
+			withdraw(at.part.requests[at.offset:])
+			if at.batch.gone++; b.cluster && at.batch.gone == len(at.batch.places) {
+				at.batch.close()
+				s.pending = nil // nobody waits for it: it would grow as long as the node hangs
+			}
+		case open[at.batch] || wantsNone:
+			left := lefts[at.batch]
+			if left == nil {
+				left = &leftBehind{}
+				lefts[at.batch] = left
+			}
 			r := reqs[i]
 			r.Limits = append([]backend.Limit(nil), r.Limits...)
 			r.HeldBy = nil // the caller's too, and done with
+			left.places = append(left.places, at)
 			left.requests = append(left.requests, r)
 		}
 	}
-	sent.left = append(sent.left, left)
-	return true
+	for bt, left := range lefts {
+		if open[bt] {
+			bt.left = append(bt.left, *left)
+		} else {
+			go b.giveBack(*left)
+		}
+	}
+	return open
 }
 
 // giveBack releases what was granted to a caller that has gone, the latest first. If

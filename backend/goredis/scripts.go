@@ -1,6 +1,7 @@
 package goredis
 
 import (
+	"context"
 	_ "embed"
 
 	"github.com/redis/go-redis/v9"
@@ -28,9 +29,33 @@ var holdsSource string
 var (
 	reserveSource = shared + reserveOwn
 	reserveHash   = redis.NewScript(reserveSource).Hash()
-	holdScript    = redis.NewScript(shared + holdOwn)
+	holdScript    = newScript(shared + holdOwn)
 	releaseSource = shared + releaseOwn
 	releaseHash   = redis.NewScript(releaseSource).Hash()
-	newsScript    = redis.NewScript(newsSource)
-	holdsScript   = redis.NewScript(holdsSource)
+	newsScript    = newScript(newsSource)
+	holdsScript   = newScript(holdsSource)
 )
+
+// script is a script that runs by itself.
+type script struct{ source, hash string }
+
+func newScript(source string) script { return script{source, redis.NewScript(source).Hash()} }
+
+// Run runs the script, which the server may not know yet.
+func (s script) Run(ctx context.Context, client redis.UniversalClient, keys []string, args ...any) *redis.Cmd {
+	run := func(command, script string) *redis.Cmd {
+		all := []any{command, script, len(keys)}
+		for _, key := range keys {
+			all = append(all, key)
+		}
+		cmd := redis.NewCmd(ctx, append(all, args...)...)
+		cmd.SetStepCount(1)          // as in Backend.exec
+		_ = client.Process(ctx, cmd) // the command has its error
+		return cmd
+	}
+	cmd := run("evalsha", s.hash)
+	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		return run("eval", s.source)
+	}
+	return cmd
+}
