@@ -99,7 +99,8 @@ type Bottleneck struct {
 	Params gcra.FreqLimitParams
 
 	// Lost is for how long jobs have waited for the limit alone: each job while it was the
-	// first of its key and priority and a worker was free for it, up to now. To wait for a
+	// first of its key and priority and a worker was free for it, up to now. With
+	// Config.Serial only the first job of a key under the same limits counts. To wait for a
 	// worker, a hold, a date or a pause costs nothing. While jobs that wait for limits
 	// outnumber the free workers, each counts for its share of them, where no more than
 	// Config.Workers jobs share: with a quarter of the workers free, a second that many jobs

@@ -108,7 +108,7 @@ func drawWith(t *rapid.T, lively bool) workload {
 		shapes[i] = rapid.SliceOfNDistinct(rapid.SampledFrom(limitKeys[:4]), 0, 3, rapid.ID[string]).Draw(t, "shape")
 	}
 	changing := span("changing", 0, 9) == 0 // params change on the way
-	priorities := rapid.SampledFrom([]int{2, 2, 2, 20}).Draw(t, "priorities")
+	priorities := rapid.SampledFrom([]int{2, 2, 20, 40}).Draw(t, "priorities")
 	now := int64(0)
 	for id := range span("jobs", 1, 40) {
 		now += int64(max(0, span("gap", -6, 6)))

@@ -86,14 +86,20 @@ func (s *Scheduler) settle(l *lane) {
 
 // cohortOf returns the cohort of two or more gates, which it sorts.
 func (s *Scheduler) cohortOf(gates []*gate) *cohort {
-	slices.SortFunc(gates, func(a, b *gate) int { return cmp.Compare(a.id, b.id) })
-	s.cohortName = gatesName(gates, s.cohortName)
-	c, ok := s.cohorts.Get(string(s.cohortName))
+	name := s.sortedName(gates)
+	c, ok := s.cohorts.Get(string(name))
 	if !ok {
 		c = &cohort{cross: &crossing{gates: slices.Clone(gates)}}
-		s.cohorts.Set(string(s.cohortName), c)
+		s.cohorts.Set(string(name), c)
 	}
 	return c
+}
+
+// sortedName returns what gates are called together, which it sorts: until the next call.
+func (s *Scheduler) sortedName(gates []*gate) []byte {
+	slices.SortFunc(gates, func(a, b *gate) int { return cmp.Compare(a.id, b.id) })
+	s.cohortName = gatesName(gates, s.cohortName)
+	return s.cohortName
 }
 
 // gatesName returns what a cohort of these gates is called in Scheduler.cohorts, in

@@ -17,10 +17,12 @@ func (s *Scheduler) PauseKey(now int64, key string) {
 	s.tick(now)
 	s.touchKey(key)
 	s.pauses.Set(key, struct{}{})
-	for l := range s.lookUp(key).lanes() {
-		if l.state == waiting {
-			s.park(l)
-		}
+	if f := s.serialSiblings(s.lookUp(key)); f != nil {
+		s.settleAll(now, f, nil)
+		return
+	}
+	for l := range s.competing(s.lookUp(key)) {
+		s.suspend(l)
 	}
 }
 

@@ -28,6 +28,7 @@ func (s *Scheduler) Cut(now int64, key string) *Cut {
 		}
 		s.drop(l)
 	}
+	s.settleTurns(now, nil) // there is none left
 	if len(c.pieces) > 0 {
 		s.cuts = append(s.cuts, c)
 	}

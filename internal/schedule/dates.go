@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"math"
-	"slices"
 
 	"github.com/freqlimit/dispatcher/backend"
 )
@@ -30,9 +29,6 @@ type dated struct {
 	deadlinePos,
 	strayPos int32
 	state datedState
-
-	// Of a job in Scheduler.ahead: the rank of the head that it may have displaced.
-	by, since int64
 
 	was      datedState // the state before it came, if that was ahead; else due
 	tried    bool       // it is in Scheduler.tried, not dates
@@ -207,12 +203,14 @@ func (s *Scheduler) arriveAll(now int64) bool {
 	for _, q := range [...]*queue[*byDate]{&s.dates, &s.tried} {
 		for q.len() > 0 && q.top().NotBefore <= s.tau {
 			if s.came == mostArrivals {
+				s.settleTurns(now, nil)
 				return false
 			}
 			s.came++
 			s.come(now, (*dated)(q.top()))
 		}
 	}
+	s.settleTurns(now, nil)
 	return true
 }
 
@@ -230,74 +228,14 @@ func (s *Scheduler) come(now int64, d *dated) {
 	}
 	s.touch(l)
 	if s.tau > s.decided {
-		d.was, d.by, d.since = was, l.rank.by, l.since
+		d.was = was
 		s.ahead = append(s.ahead, d)
 	}
-	if was == held {
-		s.enter(now, l, true)
-		return
+	if was == asleep {
+		l.wake(d)
+		s.rejoin(l, d.job)
 	}
-	l.wake(d)
-	s.arrive(now, l, d.job)
-}
-
-// keepAhead is called when tau becomes the instant of a decision.
-func (s *Scheduler) keepAhead() {
-	for _, d := range s.ahead {
-		d.was = due
-	}
-	clear(s.ahead)
-	s.ahead = s.ahead[:0]
-}
-
-// retreat is called when nothing can be taken at any instant up to looked, and tau has
-// gone back to the latest decision. What has come since is not there again, so that what
-// is submitted before its date may still go before it.
-func (s *Scheduler) retreat(now, looked int64) {
-	if len(s.ahead) == 0 {
-		return
-	}
-	for _, d := range slices.Backward(s.ahead) {
-		l, j, was := d.job.lane, d.job, d.was
-		if was == due {
-			continue
-		}
-		s.touch(l)
-		d.was = due
-		heads := l.head == j
-		if heads {
-			s.park(l)
-		}
-		if was == asleep {
-			if heads {
-				l.pop()
-			} else {
-				l.unstray(d)
-				s.shortened(l)
-			}
-			l.sleep(d)
-		}
-		d.state, d.tried = was, true
-		s.tried.push((*byDate)(d))
-		if heads {
-			l.rank.by, l.since = d.by, d.since
-			s.enter(now, l, false)
-		}
-	}
-	clear(s.ahead)
-	s.ahead = s.ahead[:0]
-	// Where the heads are that wait again has been looked at too: to wake for their
-	// gates now would be in vain. They are looked at again with the next decision.
-	for s.timed.len() > 0 && s.timed.top().at <= looked {
-		g := (*gate)(s.timed.top())
-		if g.ofTree() {
-			s.lookAgain(g.limit.tree)
-			continue
-		}
-		s.unwatch(g)
-		g.in = ready
-		s.ready.push((*readyGate)(g))
-	}
+	s.lineUp(now, l, true)
 }
 
 // arrive puts a job into a lane, where it belongs by its arrival.
@@ -309,7 +247,7 @@ func (s *Scheduler) arrive(now int64, l *lane, j *Job) {
 // rejoin puts a job where it belongs in its lane. A head that it does not come before
 // stays the head, with its rank.
 func (s *Scheduler) rejoin(l *lane, j *Job) {
-	if l.state == waiting && j.before(l.head) {
+	if l.state != asking && l.head != nil && j.before(l.head) {
 		s.park(l)
 	}
 	s.insert(l, j)

@@ -181,10 +181,10 @@ func (s *Scheduler) resettle(l *lane) {
 	s.settle(l)
 }
 
-// reenter has a lane compete anew, under all that its head is under now.
+// reenter has a lane that competes do so under all that its head is under now.
 func (s *Scheduler) reenter(now int64, l *lane) {
-	s.park(l)
-	s.enter(now, l, false)
+	s.suspend(l)
+	s.compete(now, l, false)
 }
 
 // take gives the head of a waiting lane a worker and charges its limits.
@@ -207,7 +207,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 	s.withdraw(l)
 	s.unawait(j)
 	l.state = asking
-	s.occupy(l)
+	s.occupy(now, l)
 	j.Slot = slot
 	if j.terms == nil {
 		s.start(now, l, slot)

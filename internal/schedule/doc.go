@@ -7,7 +7,9 @@
 //
 // Jobs with one key and one priority form a lane and start in the order of
 // submission, a job with a date as if it were submitted at that instant; only the
-// head of a lane competes. A head is eligible when all of
+// head of a lane competes. With Config.Serial, of the lanes of a key whose heads are under
+// the same limits, at the same costs, only the one of the highest priority competes: the
+// others wait behind it as its own jobs do. A head is eligible when all of
 // its limits are open. Whenever a worker is free, the eligible head that ranks
 // first (priority, then [Order]) is taken: all of its limits are charged at its
 // slot, the earliest instant that they allow.
@@ -31,6 +33,7 @@
 //	gate     a limit as jobs of one cost see it, with the instant it opens
 //	cohort   the lanes that wait for the same gates
 //	lane     the jobs of one key and priority
+//	peers    the lanes of a serial key whose heads are under the same limits
 //	name     the lanes of a key, and the limit with that key
 //
 // A cohort sits at one gate, and a gate with cohorts is in one of two queues: by

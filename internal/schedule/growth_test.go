@@ -57,3 +57,91 @@ func TestComparisonsGrowWithTheLogarithm(t *testing.T) {
 		}
 	}
 }
+
+// changes is a looker that counts how often a lane changes.
+type changes struct{ n int }
+
+func (c *changes) touched(*lane)           { c.n++ }
+func (c *changes) left(*Job, bool)         {}
+func (c *changes) started(*Job)            {}
+func (c *changes) cut(*lane, uint64, *Job) {}
+func (c *changes) altered(*limit)          {}
+
+// A start in a serial key costs no more with 100 times the priorities: few lanes change and,
+// in the queues that they share, few elements are compared. So it does however the jobs end.
+func TestPrioritiesOfASerialKeyCostNothing(t *testing.T) {
+	shared := limitOn("shared", rate(1_000_000, time.Second, 1_000))
+	for name, limits := range map[string][]backend.Limit{
+		"no limit": nil, "shared": {shared}, "shared and own": {shared, limitOn("k", perKey)},
+	} {
+		for end, do := range map[string]func(w *world, j *Job){
+			"finished": func(w *world, j *Job) { w.Finished(w.now, j, false) },
+			"retried": func(w *world, j *Job) {
+				w.Hold(w.now, "k", w.now+ms)
+				w.Finished(w.now, j, idOf(j) == 0)
+				setID(j, 1)
+			},
+			"snoozed": func(w *world, j *Job) { w.Later(w.now, j, w.now+ms, false) },
+			"waited for": func(w *world, j *Job) {
+				if idOf(j) == 1 {
+					w.Finished(w.now, j, false)
+					return
+				}
+				w.Later(w.now, j, w.now+ms, true)
+				setID(j, 1)
+			},
+			"removed": func(w *world, j *Job) {
+				w.Finished(w.now, j, false)
+				w.Remove(w.now, w.firstOf("k"))
+			},
+		} {
+			perStart := func(priorities int) float64 {
+				const starts = 50
+				w := newWorld(t, Config{Workers: 8, Serial: true})
+				w.takes = func(*Job) int64 { return 1000 * sec } // it ends here
+				for i := range priorities + 2*starts {
+					w.submitAt(-i, "k", limits...)
+				}
+				c := &changes{}
+				w.look(c)
+				queues := func() int {
+					n := compared(&w.free.solo.lanes) + compared(&w.unbound.solo.lanes) + compared(&w.timed) + compared(&w.Scheduler.ready)
+					if lim := w.lookUp("shared").limit; lim != nil {
+						n += compared(&lim.heads) + compared(&lim.gate.solo.lanes) + compared(&lim.gate.waiting)
+					}
+					for _, g := range w.lookUp("k").lane.siblings().peers.All() {
+						n += compared(&g.lanes)
+					}
+					return n
+				}
+				before := queues()
+				for range starts {
+					for len(w.running) == 0 {
+						w.runUntil(w.now + sec)
+					}
+					j := w.running[0].Job
+					w.running = nil
+					do(w, j)
+				}
+				return float64(c.n+queues()-before) / starts
+			}
+			few, lots := perStart(100), perStart(10_000)
+			t.Logf("%s, %s: %.1f steps a start with 100 priorities, %.1f with 10,000", name, end, few, lots)
+			if lots > 2*few {
+				t.Errorf("%s, %s: %.1f steps a start with 100 priorities, %.1f with 10,000: want no more than twice as many",
+					name, end, few, lots)
+			}
+		}
+	}
+}
+
+// firstOf returns the job of a key that has the highest priority.
+func (w *world) firstOf(key string) *Job {
+	var first *lane
+	for l := range w.lookUp(key).lanes() {
+		if l.length > 0 && (first == nil || l.rank.priority > first.rank.priority) {
+			first = l
+		}
+	}
+	return first.head
+}

@@ -26,9 +26,12 @@ func (s *Scheduler) keep(l *lane, j *Job) {
 		return
 	}
 	l.siblings().keepers.push((*keeper)(l))
-	for o := range l.name.lanes() {
-		if o.state == waiting && s.kept(o) {
-			s.park(o)
+	if s.cfg.Serial {
+		return // the key is busy: whose turn it is will be settled
+	}
+	for o := range s.competing(l.name) {
+		if s.kept(o) {
+			s.suspend(o)
 		}
 	}
 }

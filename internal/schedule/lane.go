@@ -86,7 +86,9 @@ type rare struct {
 	cut      *piece    // the latest jobs that have been cut off and not removed; nil: none
 	lead     int64     // the slot of the latest job that has kept the key, 0 if there was none
 
-	keeperPos int32 // in siblings.keepers
+	peers     *peers // nil if it is not among any
+	peerPos   int32  // in peers.lanes
+	keeperPos int32  // in siblings.keepers
 }
 
 // more returns l.rare.
@@ -186,12 +188,36 @@ func (s *Scheduler) floor(l *lane) int64 {
 // earliest is the floor of a head that has not been taken.
 func (s *Scheduler) earliest(l *lane) int64 { return l.behindLead(s.floor(l)) }
 
-// enter makes the head of a lane that has one compete. A fresh head has just
-// become the head; else it comes back, and keeps its rank.
+// enter makes the head of a lane that has one compete, if it is its turn. A fresh head
+// has just become the head; else it comes back, and keeps its rank.
 func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
-	if l.length == 0 || l.state != parked || s.busy(l) || s.kept(l) || s.pausedKey(l.name.key) || s.heldUntil(l) > s.tau {
+	s.lineUp(now, l, fresh)
+	if fresh {
+		l = nil
+	}
+	s.settleTurns(now, l)
+}
+
+// lineUp is enter, but a lane with peers only stirs them, for settleTurns.
+func (s *Scheduler) lineUp(now int64, l *lane, fresh bool) {
+	if l.length == 0 || l.state != parked {
 		return
 	}
+	if f := s.serialSiblings(l.name); f != nil {
+		s.stir(s.joinPeers(f, l))
+	} else if s.mayCompete(l) {
+		s.compete(now, l, fresh)
+	}
+}
+
+// mayCompete reports whether nothing but its limits and its peers keeps the head of a
+// lane waiting.
+func (s *Scheduler) mayCompete(l *lane) bool {
+	return !s.busy(l) && !s.kept(l) && !s.pausedKey(l.name.key) && s.heldUntil(l) <= s.tau
+}
+
+// compete makes the head of a parked lane compete, which may.
+func (s *Scheduler) compete(now int64, l *lane, fresh bool) {
 	s.touch(l)
 	s.acquire(now, l)
 	l.state = waiting
@@ -213,6 +239,9 @@ func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
 // withdraw ends the waiting of a lane: it competes no longer, but keeps its
 // uses.
 func (s *Scheduler) withdraw(l *lane) {
+	if s.tau > s.decided {
+		s.withdrawn = append(s.withdrawn, withdrawn{l, l.rank.by, l.since})
+	}
 	s.unsettle(l)
 	for i := range l.uses {
 		u := &l.uses[i]
@@ -227,8 +256,14 @@ func (s *Scheduler) withdraw(l *lane) {
 	}
 }
 
-// park is the opposite of enter. Parking a parked lane does nothing.
+// park is the opposite of enter. The peers of the lane are to settle whose turn it is.
 func (s *Scheduler) park(l *lane) {
+	s.leavePeers(l)
+	s.suspend(l)
+}
+
+// suspend is the opposite of compete.
+func (s *Scheduler) suspend(l *lane) {
 	if l.state == waiting {
 		s.withdraw(l)
 	}

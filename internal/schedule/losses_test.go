@@ -384,7 +384,7 @@ func (a *auditor) audit() {
 	a.at, a.idle, a.heads = a.now, a.Idle(), nil
 	for _, n := range a.names.All() {
 		for l := range n.lanes() {
-			if l.length == 0 || a.cfg.Serial && a.busyKey(n.key) || a.behind(l) {
+			if l.length == 0 || a.cfg.Serial && a.busyKey(n.key) || a.behind(l) || a.yields(l) {
 				continue
 			}
 			h := headed{map[string]int64{}, a.closed[n.key]}

@@ -22,6 +22,7 @@ func (w *world) wantNothingKept() {
 		"free":    w.free.waiting.len(),
 		"dated":   w.dated.Len(),
 		"dates":   w.dates.len() + w.tried.len() + len(w.ahead) + w.deadlines.len(),
+		"peers":   len(w.stirred),
 		"bills":   w.bills.Len() + len(w.lowered),
 	} {
 		if n != 0 {

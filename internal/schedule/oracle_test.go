@@ -228,11 +228,41 @@ func (o *oracle) lane(key string, priority int) *oracleLane {
 	return o.lanes[i]
 }
 
+// candidate is the job of a lane that competes at tau if it is its turn, nil if there is none.
+func (o *oracle) candidate(l *oracleLane) *oracleJob {
+	j := o.first(l)
+	if j == nil || j.held && j.notBefore > o.tau || o.busy(l.key) || o.behind(l) || o.pauses[l.key] {
+		return nil
+	}
+	return j
+}
+
+// yields reports whether a job waits for one of another lane of its serial key, which is
+// under the same limits at the same costs.
+func (o *oracle) yields(j *oracleJob) bool {
+	return o.cfg.Serial && slices.ContainsFunc(o.lanes, func(l *oracleLane) bool {
+		if l.key != j.lane.key || l.priority <= j.lane.priority {
+			return false
+		}
+		other := o.candidate(l)
+		return other != nil && maps.Equal(other.costs(), j.costs())
+	})
+}
+
+// costs is what a job costs, by limit.
+func (j *oracleJob) costs() map[string]int {
+	costs := map[string]int{}
+	for _, l := range j.limits {
+		costs[l.Key] = l.Units()
+	}
+	return costs
+}
+
 // compete finds the job of each lane that competes at tau, if one does.
 func (o *oracle) compete(now int64) {
 	for _, l := range o.lanes {
-		j := o.first(l)
-		if j == nil || j.held && j.notBefore > o.tau || o.busy(l.key) || o.behind(l) || o.pauses[l.key] {
+		j := o.candidate(l)
+		if j == nil || o.yields(j) {
 			l.oracleHead = oracleHead{}
 			o.endClaims(l)
 			continue

@@ -64,9 +64,8 @@ func (s *Scheduler) Returned(now int64, j *Job, p Place) {
 	default:
 		old = nil
 	}
+	s.lineUp(now, l, old == nil)
 	if s.cfg.Serial {
 		s.enterAll(now, l.name, old)
-	} else {
-		s.enter(now, l, old == nil)
 	}
 }

@@ -43,6 +43,7 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 	r.restoreAsleep()
 	s.seq, s.arrival = im.seq, im.arrival
 	s.tau = max(im.tau, im.now)
+	s.decided = s.tau
 	for _, run := range im.running {
 		l := s.find(run.Key, run.Priority)
 		l.running++
@@ -53,6 +54,9 @@ func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Jo
 		running = append(running, &Job{lane: l, Slot: min(run.Slot, im.now)})
 	}
 	slices.SortFunc(running, func(a, b *Job) int { return cmp.Compare(a.Slot, b.Slot) })
+	for _, l := range r.lanes {
+		s.leavePeers(l)
+	}
 	for _, l := range r.lanes {
 		h := r.heads[l]
 		l.rank.by, l.since = h.by, h.since
@@ -160,7 +164,7 @@ func (r *restored) lane(key string, priority int, of *lane, found headImage) *la
 		r.heads[l] = h
 	}
 	l.lastSlot = h.lastSlot
-	if h.paused {
+	if h.paused && !r.pausedKey(key) {
 		r.PauseKey(r.im.now, key)
 	}
 	return l

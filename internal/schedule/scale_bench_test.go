@@ -74,29 +74,40 @@ func BenchmarkCosts(b *testing.B) {
 }
 
 // BenchmarkPriorities is the cost of a start where each job of a key has a priority of
-// its own, such as the time at which it was made.
+// its own, such as the time at which it was made: the oldest goes first or the newest.
 func BenchmarkPriorities(b *testing.B) {
+	limits := []backend.Limit{limitOn("shared", rate(1_000_000_000, time.Second, 1_000))}
 	for _, serial := range []bool{false, true} {
-		for _, priorities := range []int{1, 100, 1_000, 32_000, 1_000_000} {
-			if serial && priorities > 1_000 {
-				continue // each start looks at all lanes of the key
+		for _, first := range []string{"oldest", "newest"} {
+			for _, priorities := range []int{1, 100, 1_000, 32_000, 1_000_000} {
+				b.Run(fmt.Sprintf("serial=%v/first=%s/priorities=%d", serial, first, priorities), func(b *testing.B) {
+					s := New(Config{Workers: 8, Serial: serial})
+					now, next, step := int64(0), 0, -1
+					if first == "newest" {
+						step = 1
+					}
+					submit := func() {
+						s.Submit(now, newJob(0), "k", next, limits)
+						next += step
+					}
+					for range priorities {
+						submit()
+					}
+					start := func() {
+						now += 1000
+						j, _ := s.Next(now)
+						s.Granted(now, j, j.Slot)
+						s.Finished(now, j, false)
+						submit()
+					}
+					for range 1_000 {
+						start()
+					}
+					for b.Loop() {
+						start()
+					}
+				})
 			}
-			b.Run(fmt.Sprintf("serial=%v/priorities=%d", serial, priorities), func(b *testing.B) {
-				s := New(Config{Workers: 8, Serial: serial})
-				next := 0
-				submit := func() {
-					s.Submit(0, newJob(0), "k", -next, nil)
-					next++
-				}
-				for range priorities {
-					submit()
-				}
-				for b.Loop() {
-					j, _ := s.Next(0)
-					s.Finished(0, j, false)
-					submit()
-				}
-			})
 		}
 	}
 }

@@ -51,12 +51,15 @@ type Scheduler struct {
 	cuts      []*Cut             // of which there are jobs left
 	tried     queue[*byDate]     // the same, but looking ahead has not let them be taken
 	ahead     []*dated           // jobs that have come, at an instant after decided
+	withdrawn []withdrawn        // lanes whose heads no longer compete because of that
 	came      int                // how many jobs have come since Next was called
 	lapsed    int                // how many it has found that can't meet their deadlines
 	deadlines queue[*byDeadline] // jobs that wait and have one
 	expired   []*Job             // that Expired has not told
 	paused    bool
 	pauses    table.Map[string, struct{}] // keys
+
+	stirred []*peers // that are to settle whose turn it is
 
 	meter  meter
 	holds  queue[*hold] // by when they end
@@ -78,8 +81,8 @@ type Scheduler struct {
 	gateID  uint64
 	few     int // fewGates; the tests have other numbers too
 
-	shared     []*gate // scratch of settle
-	cohortName []byte  // scratch of cohortOf and unsettle
+	shared     []*gate // scratch of settle and joinPeers
+	cohortName []byte  // scratch of sortedName and unsettle
 }
 
 // New returns a scheduler without jobs.
@@ -278,10 +281,9 @@ func (s *Scheduler) back(now int64, l *lane) {
 		}
 	}
 	s.await(j)
+	s.lineUp(now, l, l != old)
 	if s.cfg.Serial {
 		s.enterAll(now, l.name, old)
-	} else {
-		s.enter(now, l, l != old)
 	}
 }
 
@@ -312,15 +314,18 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 // next lets the lanes of a key go on after a job of lane l has ended.
 func (s *Scheduler) next(now int64, l *lane) {
 	s.drop(l)
+	s.lineUp(now, l, true)
 	if s.cfg.Serial {
 		s.enterAll(now, l.name, nil)
-	} else {
-		s.enter(now, l, true)
 	}
 }
 
-// enterAll makes the parked lanes of a key compete. All but old are fresh.
+// enterAll makes the parked lanes of a key compete whose turn it is. All but old are fresh.
 func (s *Scheduler) enterAll(now int64, n *name, old *lane) {
+	if f := s.serialSiblings(n); f != nil {
+		s.settleAll(now, f, old)
+		return
+	}
 	for l := range n.lanes() {
 		s.enter(now, l, l != old)
 	}
@@ -364,10 +369,8 @@ func (s *Scheduler) Hold(now int64, key string, until int64) {
 	s.holdsEnd = max(s.holdsEnd, until)
 	s.upset(lim)
 	s.unused(lim)
-	for l := range lim.name.lanes() {
-		if l.state == waiting {
-			s.reenter(now, l)
-		}
+	for l := range s.competing(lim.name) {
+		s.reenter(now, l)
 	}
 }
 
@@ -398,6 +401,7 @@ func (s *Scheduler) Abandon(f func(*Job)) {
 			s.drop(l)
 		}
 	}
+	s.settleTurns(0, nil) // there is none left
 }
 
 func (s *Scheduler) abandon(j *Job, f func(*Job)) {

@@ -12,7 +12,10 @@ import (
 type siblings struct {
 	few  []*lane // fewSiblings at most; then nil
 	many table.Map[int, *lane]
-	busy *lane // with Config.Serial, the one that asked last
+
+	// With Config.Serial.
+	busy  *lane                     // the one that asked last
+	peers table.Map[string, *peers] // by the names of the gates that they wait for
 
 	keepers queue[*keeper] // those with jobs that keep the key
 	leads   []*lane        // those of which such a job has started, and its slot may be to come
@@ -32,7 +35,7 @@ func (s *Scheduler) find(key string, priority int) *lane {
 	case first.rank.priority == priority:
 		return first
 	case first.siblings() == nil:
-		first.more().siblings = newSiblings(first)
+		s.addSiblings(first)
 	}
 	l := first.rare.siblings.find(priority)
 	if l == nil {
@@ -46,15 +49,22 @@ func (s *Scheduler) newLane(n *name, priority int) *lane {
 	return &lane{name: n, rank: rank{priority: priority}, seen: s.looks}
 }
 
-func newSiblings(l *lane) *siblings {
+// addSiblings lets a lane, the only one of its key, have others beside it.
+func (s *Scheduler) addSiblings(l *lane) {
 	f := &siblings{few: []*lane{l}, busy: l}
+	l.more().siblings = f
 	if l.keeps > 0 {
 		f.keepers.push((*keeper)(l))
 	}
 	if l.rare.lead > 0 {
 		f.leads = append(f.leads, l)
 	}
-	return f
+	if s.cfg.Serial && l.length > 0 && l.state != asking {
+		g := s.joinPeers(f, l)
+		if l.state == waiting {
+			g.turn = l
+		}
+	}
 }
 
 func (f *siblings) find(priority int) *lane {
@@ -113,6 +123,7 @@ func (f *siblings) remove(l, by *lane) *lane {
 	}
 	if len(f.few)+f.many.Len() == 1 {
 		by.rare.siblings = nil
+		by.disperse()
 		by.tidy()
 	}
 	return by
@@ -161,15 +172,30 @@ func (s *Scheduler) busy(l *lane) bool {
 
 func (l *lane) isBusy() bool { return l.running > 0 || l.state == asking }
 
-// occupy parks the other lanes of a key, one of whose jobs is to run.
-func (s *Scheduler) occupy(l *lane) {
-	if !s.cfg.Serial || l.siblings() == nil {
-		return
+// occupy lets no other lane of a key compete, one of whose jobs is to run.
+func (s *Scheduler) occupy(now int64, l *lane) {
+	if f := s.serialSiblings(l.name); f != nil {
+		f.busy = l
+		s.leavePeers(l)
+		s.settleAll(now, f, nil)
 	}
-	l.rare.siblings.busy = l
-	for o := range l.name.lanes() {
-		if o.state == waiting {
-			s.park(o)
+}
+
+// competing iterates over the lanes of a key that compete, in no particular order.
+func (s *Scheduler) competing(n *name) iter.Seq[*lane] {
+	return func(yield func(*lane) bool) {
+		if f := s.serialSiblings(n); f != nil {
+			for _, g := range f.peers.All() {
+				if g.turn != nil && !yield(g.turn) {
+					return
+				}
+			}
+			return
+		}
+		for l := range n.lanes() {
+			if l.state == waiting && !yield(l) {
+				return
+			}
 		}
 	}
 }

@@ -149,6 +149,9 @@ func (s *Scheduler) standing(now int64, l *lane) Standing {
 		case s.busy(l) || s.kept(l):
 			return StandingBehind
 		}
+		if g := l.peers(); g != nil && g.turn != nil && g.turn.state == waiting {
+			return s.standing(now, g.turn)
+		}
 		return StandingReady
 	case s.keyHold(now, l) != nil:
 		return StandingHeld

@@ -235,6 +235,7 @@ func TestSurvey(t *testing.T) {
 	w.step()
 	w.submit("other", slow)
 	w.submit("other", slow)
+	w.submitAt(-1, "other", slow) // waits behind them
 	w.step()
 	type load struct {
 		waiting, running int
@@ -258,7 +259,7 @@ func TestSurvey(t *testing.T) {
 		"under":  {1, 0, StandingHeld},
 		"paused": {2, 0, StandingPaused},
 		"dated":  {1, 0, StandingDated},
-		"other":  {2, 0, StandingLimited},
+		"other":  {3, 0, StandingLimited},
 	}
 	if got := survey(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the survey is %v, want %v", got, want)

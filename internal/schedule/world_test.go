@@ -3,6 +3,7 @@ package schedule
 import (
 	heaps "container/heap"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -221,6 +222,27 @@ func (w *world) behind(l *lane) bool {
 		}
 	}
 	return behind && !own
+}
+
+// yields reports whether a lane waits for another one of its serial key, whose head is under
+// the same limits.
+func (w *world) yields(l *lane) bool {
+	if !w.cfg.Serial {
+		return false
+	}
+	costs := func(l *lane) map[string]int {
+		costs := map[string]int{}
+		for _, lim := range w.Request(l.head, nil) {
+			costs[lim.Key] = lim.Units()
+		}
+		return costs
+	}
+	for o := range l.name.lanes() {
+		if o.length > 0 && o.rank.priority > l.rank.priority && !w.behind(o) && maps.Equal(costs(o), costs(l)) {
+			return true
+		}
+	}
+	return false
 }
 
 // suppressClaims makes no head overdue.
