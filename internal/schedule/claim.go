@@ -207,24 +207,33 @@ func (s *Scheduler) startsAt(h *lane, at int64) bool {
 		if u.index < 0 {
 			continue
 		}
-		lim := u.limit()
-		first := s.first(lim)
-		if first == nil || first.lane == h || h.before(first.lane) {
-			continue
+		first := s.first(u.limit())
+		if s.hinders(first, u, at) {
+			return false
 		}
-		opens := first.lane.opens()
-		switch {
-		case opens <= s.tau: // it is kept waiting
-		case opens <= at:
-			if lim.state.Charge(opens, lim.params, first.gate.cost).TAT-u.gate.headroom > at {
-				return false
-			}
-		case first.lane.overdue() <= at &&
-			lim.state.Charge(at, lim.params, u.gate.cost).TAT-first.gate.headroom > opens:
+		// Until then one that has waived its place may come back.
+		if then := u.limit().firstAt(at); then != first && s.hinders(then, u, at) {
 			return false
 		}
 	}
 	return true
+}
+
+// hinders reports whether a head that is first under a limit keeps another from taking
+// it at an instant. It may be nil.
+func (s *Scheduler) hinders(first, u *use, at int64) bool {
+	if first == nil || !first.before(u) {
+		return false
+	}
+	lim, opens := u.limit(), first.lane.opens()
+	switch {
+	case opens <= s.tau:
+		return false // it is kept waiting
+	case opens <= at:
+		return lim.state.Charge(opens, lim.params, first.gate.cost).TAT-u.gate.headroom > at
+	}
+	return first.lane.overdue() <= at &&
+		lim.state.Charge(at, lim.params, u.gate.cost).TAT-first.gate.headroom > opens
 }
 
 // isClaimed reports whether a claim keeps a lane waiting.

@@ -241,6 +241,31 @@ func TestAHeadThatExpiresClaimsNothing(t *testing.T) {
 	}
 }
 
+// A head claims nothing if another, which has waived its place under one of its limits,
+// will be back by then and take that limit first.
+func TestAHeadBehindOneThatComesBackClaimsNothing(t *testing.T) {
+	for back, want := range map[int64]int64{5800 * ms: 4600 * ms, 7000 * ms: 5100 * ms} {
+		x, y := rate(10, time.Second, 5), limitOn("y", perKey)
+		w := newWorld(t, Config{Workers: many})
+		w.submit("full", costly("x", x, 5))
+		w.step()
+		w.submitAt(3, "waived", y, limitOn("z", perKey))
+		w.delay("z", back)
+		w.submitAt(1, "saver", costly("x", x, 5), y) // to start at 5 s
+		for range 45 {
+			w.submitAt(2, "urgent", limitOn("x", x))
+		}
+		w.submit("passer", y) // there, a second before it starts, the other one will be back
+		w.runUntil(45 * sec / 10)
+		other := w.submit("other", limitOn("x", x))
+		w.runUntil(10 * sec)
+		if got := other.Slot; got != want {
+			t.Errorf("the other job starts at %v, want %v if the one that has waived its place can start at %v",
+				time.Duration(got), time.Duration(want), time.Duration(back))
+		}
+	}
+}
+
 // For how long a head has to wait before it may have a claim goes by the params that its
 // limits have now.
 func TestPatienceGoesByTheParamsOfNow(t *testing.T) {

@@ -569,10 +569,13 @@ func (o *oracle) newClaim(key string) *oracleClaim {
 
 // holder is the head that ranks first under a limit, of those that are not set
 // aside there, and the one that may come back for longest.
-func (o *oracle) holder(key string) *oracleLane {
+func (o *oracle) holder(key string) *oracleLane { return o.holderAt(key, o.tau) }
+
+// holderAt is the holder at an instant, if nothing happens before.
+func (o *oracle) holderAt(key string, at int64) *oracleLane {
 	heads := o.heads(key)
 	isAside := func(l *oracleLane) bool { return l.from[key] > 0 }
-	back := o.comeBack(key)
+	back := o.comeBack(key, at)
 	heads = slices.DeleteFunc(heads, func(l *oracleLane) bool { return isAside(l) && (len(back) == 0 || back[0] != l) })
 	if len(heads) == 0 {
 		return nil
@@ -580,10 +583,10 @@ func (o *oracle) holder(key string) *oracleLane {
 	return slices.MinFunc(heads, o.compare)
 }
 
-// comeBack are the heads set aside under a limit that may come back, those that
-// may for longest first.
-func (o *oracle) comeBack(key string) []*oracleLane {
-	aside := slices.DeleteFunc(o.heads(key), func(l *oracleLane) bool { return l.from[key] == 0 || l.from[key] > o.tau })
+// comeBack are the heads set aside under a limit that may come back at an instant, those
+// that may for longest first.
+func (o *oracle) comeBack(key string, at int64) []*oracleLane {
+	aside := slices.DeleteFunc(o.heads(key), func(l *oracleLane) bool { return l.from[key] == 0 || l.from[key] > at })
 	slices.SortFunc(aside, func(a, b *oracleLane) int {
 		return cmp.Or(cmp.Compare(a.from[key], b.from[key]), cmp.Compare(a.head.arrives, b.head.arrives), cmp.Compare(a.head.seq, b.head.seq))
 	})
@@ -594,20 +597,21 @@ func (o *oracle) comeBack(key string) []*oracleLane {
 // its way at an instant.
 func (o *oracle) startsAt(h *oracleLane, at int64) bool {
 	for _, lim := range h.head.limits {
-		l := o.holder(lim.Key)
-		if l == nil || l == h || o.ranks(h, l) {
-			continue
-		}
-		opens := o.opens(l)
-		if opens <= o.tau {
-			continue
-		}
-		if opens <= at {
-			if o.opensAfter(opens, h, l.under(lim.Key)) > at {
+		for _, l := range []*oracleLane{o.holder(lim.Key), o.holderAt(lim.Key, at)} {
+			if l == nil || l == h || o.ranks(h, l) {
+				continue
+			}
+			opens := o.opens(l)
+			if opens <= o.tau {
+				continue
+			}
+			if opens <= at {
+				if o.opensAfter(opens, h, l.under(lim.Key)) > at {
+					return false
+				}
+			} else if o.overdue(l) <= at && o.opensAfter(at, l, lim) > opens {
 				return false
 			}
-		} else if o.overdue(l) <= at && o.opensAfter(at, l, lim) > opens {
-			return false
 		}
 	}
 	return true
@@ -629,7 +633,7 @@ func (o *oracle) pass(by *oracleLane, lim backend.Limit) {
 			l.from[key] = from
 		}
 	}
-	back := o.comeBack(key)
+	back := o.comeBack(key, o.tau)
 	for _, l := range back[:min(2, len(back))] {
 		l.from[key] = 0
 	}

@@ -24,12 +24,15 @@ func (w *waiver) place() *int32 { return &w.pos }
 
 // first is the head that ranks first under a limit, nil if there is none. Of those
 // that have waived and may come back, only the one counts that may for longest.
-func (s *Scheduler) first(lim *limit) *use {
+func (s *Scheduler) first(lim *limit) *use { return lim.firstAt(s.tau) }
+
+// firstAt is the head that will be the first at an instant, of those that wait now.
+func (lim *limit) firstAt(at int64) *use {
 	u := lim.heads.top()
 	if lim.contest == nil || lim.contest.waived.len() == 0 {
 		return u
 	}
-	if w := lim.contest.waived.top(); w.from <= s.tau && (u == nil || w.use.before(u)) {
+	if w := lim.contest.waived.top(); w.from <= at && (u == nil || w.use.before(u)) {
 		return w.use
 	}
 	return u
