@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/freqlimit/dispatcher"
@@ -26,6 +27,10 @@ type campaign struct {
 	limits   limits
 	storm    *botapi.Storm // that the server is in; nil for none that we know of
 	progress *progress
+	ledger   *ledger // nil for none
+	perhaps  []bool  // by message: an earlier campaign has perhaps sent it; or nil
+
+	inFlight atomic.Int64 // messages whose answer is awaited
 
 	mu       sync.Mutex // guards what follows
 	report   report
@@ -35,7 +40,7 @@ type campaign struct {
 	ended    []int                   // by message: the outcomes it had, which must be one
 	failures []failure
 	unsent   []int // indices of the messages that were dropped, surely not delivered
-	perhaps  []failure
+	unknown  []failure
 	lateness []time.Duration
 	last     time.Time // the last outcome
 	spared   time.Time // the last one of a chat that the storm does not tell off
@@ -71,6 +76,11 @@ func (c *campaign) run(ctx context.Context) (report, error) {
 	ctx, c.stop = context.WithCancelCause(ctx)
 	defer c.stop(nil)
 	c.unsure = make(map[int]error)
+	for i, perhaps := range c.perhaps {
+		if perhaps {
+			c.unsure[i] = errors.New("an earlier campaign had no answer")
+		}
+	}
 	d, err := dispatcher.New(c.backend, c.send, c.config())
 	if err != nil {
 		return report{}, err
@@ -99,16 +109,37 @@ func (c *campaign) send(ctx context.Context, job dispatcher.Job[int]) error {
 	c.mu.Lock()
 	c.lateness = append(c.lateness, late)
 	c.mu.Unlock()
-	err := c.sender.send(ctx, c.messages[job.Payload])
-	if isUnsure(err) {
-		c.mu.Lock()
-		c.unsure[job.Payload] = err
-		c.mu.Unlock()
+	i := job.Payload
+	if err := c.ledger.mark(i, sending); err != nil {
+		return &hopeless{err}
 	}
+	c.inFlight.Add(1)
+	err := c.sender.send(ctx, c.messages[i])
+	c.inFlight.Add(-1)
+	c.ledger.mark(i, c.delivery(i, err)) // at once; the ledger tells of errors
 	if e, ok := errors.AsType[*hopeless](err); ok {
 		c.giveUp(e)
 	}
 	return err
+}
+
+// delivery is what has become of a message after an attempt. What was perhaps sent once
+// remains so until it is sent, or can't be.
+func (c *campaign) delivery(i int, err error) delivery {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if isUnsure(err) {
+		c.unsure[i] = err
+	}
+	switch {
+	case err == nil:
+		return sent
+	case isBlocked(err):
+		return blocked
+	case c.unsure[i] != nil:
+		return perhapsSent
+	}
+	return unsent // until the campaign gives it up
 }
 
 // giveUp stops the campaign: what is left would fail as well.
@@ -129,6 +160,14 @@ func (c *campaign) done(_ context.Context, r dispatcher.Result[int]) {
 	if !dropped {
 		c.progress.add(1)
 	}
+	if c.count(r, dropped) == failed {
+		c.ledger.mark(i, failed) // without mu: the ledger may give up
+	}
+}
+
+// count notes the outcome of a message, and returns what has become of it.
+func (c *campaign) count(r dispatcher.Result[int], dropped bool) delivery {
+	i := r.Job.Payload
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended[i]++
@@ -140,18 +179,22 @@ func (c *campaign) done(_ context.Context, r dispatcher.Result[int]) {
 	switch {
 	case r.Outcome == dispatcher.Succeeded:
 		c.report.sent++
+		return sent
 	case isBlocked(r.Err):
 		c.report.blocked++
+		return blocked
 	case unsure != nil: // whatever came after
 		c.report.perhaps++
-		c.perhaps = append(c.perhaps, failure{i, unsure})
+		c.unknown = append(c.unknown, failure{i, unsure})
+		return perhapsSent
 	case dropped:
 		c.report.notSent++
 		c.unsent = append(c.unsent, i)
-	default:
-		c.report.failed++
-		c.failures = append(c.failures, failure{i, r.Err})
+		return unsent
 	}
+	c.report.failed++
+	c.failures = append(c.failures, failure{i, r.Err})
+	return failed
 }
 
 func (c *campaign) account(start time.Time, stats dispatcher.Stats) report {
@@ -174,20 +217,4 @@ func (c *campaign) account(start time.Time, stats dispatcher.Stats) report {
 	r.shortest = shortestTime(c.messages, c.limits)
 	r.lateness = c.lateness
 	return r
-}
-
-// leftOver returns the messages that may still be sent, in the order in which
-// they came: those dropped and those given up, but not those whose user has blocked
-// the bot.
-func (c *campaign) leftOver() leftOver {
-	indices := slices.Clone(c.unsent)
-	for _, f := range c.failures {
-		indices = append(indices, f.index)
-	}
-	slices.Sort(indices)
-	left := leftOver{notSent: len(c.unsent), failed: len(c.failures)}
-	for _, i := range indices {
-		left.messages = append(left.messages, c.messages[i])
-	}
-	return left
 }

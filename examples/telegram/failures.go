@@ -16,7 +16,7 @@ const (
 // writeFailures says which messages were given up, which were perhaps delivered, and why.
 func (c *campaign) writeFailures(w io.Writer) {
 	c.writeReasons(w, "failed", c.failures)
-	c.writeReasons(w, "perhaps sent", c.perhaps)
+	c.writeReasons(w, "perhaps sent", c.unknown)
 }
 
 // writeReasons writes a line for each reason, not for each message: most fail for the same.

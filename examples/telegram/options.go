@@ -127,9 +127,6 @@ func (o *options) validate(flags *flag.FlagSet, env string) error {
 	case o.token != "" && !isToken.MatchString(o.token):
 		return fmt.Errorf("%s is no bot's token: must be like 123456789:AbC-dEf_123, as @BotFather gives it", from)
 	}
-	if o.unsent == "" && o.to != "" {
-		o.unsent = "unsent.jsonl"
-	}
 	return checkServer(o.server)
 }
 
@@ -146,10 +143,11 @@ func checkServer(server string) error {
 	return nil
 }
 
-// messages returns what is to be sent.
-func (o options) messages(stdin io.Reader) ([]message, error) {
+// load returns what is to be sent.
+func (o options) load(stdin io.Reader) (campaignFile, error) {
 	if o.to == "" {
-		return demoMessages()
+		messages, err := demoMessages()
+		return campaignFile{messages: messages}, err
 	}
-	return loadMessages(o.to, stdin)
+	return loadFile(o.to, stdin, o.resend)
 }

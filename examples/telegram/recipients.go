@@ -31,39 +31,49 @@ func (m message) group() bool {
 	return strings.HasPrefix(m.ChatID, "-") || strings.HasPrefix(m.ChatID, "@")
 }
 
-// loadMessages reads a whole file, or stdin when the path is "-", in the order
-// of its lines. A file with any bad line gives no messages, and an error that
-// shows the first of them and counts the others: half a campaign is harder to repair
-// than none.
-func loadMessages(path string, stdin io.Reader) ([]message, error) {
+// campaignFile is what a file of messages holds.
+type campaignFile struct {
+	messages []message // to be sent
+	perhaps  []bool    // by message: it was perhaps sent before
+	kept     []message // perhaps sent before, and not to be sent again
+	ours     bool      // an earlier campaign has left it
+}
+
+// loadFile reads a whole file, or stdin when the path is "-", in the order of its lines.
+// A file with any bad line gives no messages, and an error that shows the first of them
+// and counts the others: half a campaign is harder to repair than none. With resend it
+// takes messages that were perhaps sent for ones to be sent.
+func loadFile(path string, stdin io.Reader, resend bool) (campaignFile, error) {
 	name, read, err := format(path)
 	if err != nil {
-		return nil, err
+		return campaignFile{}, err
 	}
 	in := stdin
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
-			return nil, err
+			return campaignFile{}, err
 		}
 		defer f.Close()
 		in = f
 	}
-
 	in, err = toUTF8(in)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return campaignFile{}, fmt.Errorf("%s: %w", name, err)
 	}
 
-	var messages []message
+	var file campaignFile
 	var bad []error
 	more := 0
 	for m, err := range read(in) {
+		e, before := errors.AsType[*earlier](err)
 		switch {
-		case err == nil:
-			if len(bad) == 0 { // else none is sent
-				messages = append(messages, m)
-			}
+		case len(bad) == 0 && err == nil:
+			file.add(m, unsent, resend)
+		case len(bad) == 0 && before:
+			file.add(m, e.delivery, resend)
+			file.ours = true
+		case err == nil || before: // none is sent
 		case len(bad) < maxErrors:
 			bad = append(bad, fmt.Errorf("%s: %w", name, err))
 		default:
@@ -73,13 +83,28 @@ func loadMessages(path string, stdin io.Reader) ([]message, error) {
 	if more > 0 {
 		bad = append(bad, fmt.Errorf("%s: and %d more", name, more))
 	}
-	if len(bad) > 0 {
-		return nil, errors.Join(bad...)
+	switch {
+	case len(bad) > 0:
+		return campaignFile{}, errors.Join(bad...)
+	case len(file.messages) > 0:
+		return file, nil
+	case len(file.kept) > 0:
+		return campaignFile{}, fmt.Errorf("%s: holds no messages but %d that were perhaps sent: -resend sends them again", name, len(file.kept))
+	case file.ours:
+		return campaignFile{}, fmt.Errorf("%s: all of its messages are sent: remove it", name)
 	}
-	if len(messages) == 0 {
-		return nil, fmt.Errorf("%s: holds no messages", name)
+	return campaignFile{}, fmt.Errorf("%s: holds no messages", name)
+}
+
+func (f *campaignFile) add(m message, d delivery, resend bool) {
+	toSend, perhaps, _ := d.left()
+	switch {
+	case perhaps && !resend:
+		f.kept = append(f.kept, m)
+	case toSend || perhaps:
+		f.messages = append(f.messages, m)
+		f.perhaps = append(f.perhaps, perhaps)
 	}
-	return messages, nil
 }
 
 // format picks the reader for a path, and the name for it in errors.

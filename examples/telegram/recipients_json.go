@@ -72,14 +72,26 @@ func jsonMessage(b []byte, line int) (message, error) {
 	if err != nil {
 		return wrong(field, err)
 	}
+	if raw, ok := fields[deliveryField]; ok {
+		d := delivery(strings.Trim(string(raw), `"`))
+		if _, _, ok := d.left(); !ok {
+			return wrong(deliveryField, fmt.Errorf("%.20s is unknown", raw))
+		}
+		return m, &earlier{d}
+	}
 	return m, nil
 }
+
+// earlier is the error of a good message that an earlier campaign has had.
+type earlier struct{ delivery delivery }
+
+func (e *earlier) Error() string { return "an earlier campaign has left it " + string(e.delivery) }
 
 // errCSV ends the reading: all lines are wrong in the same way.
 var errCSV = errors.New("looks like CSV: give the file a name that ends in .csv")
 
 // readFields are the fields that are looked at, by the one spelling of their names.
-var readFields = map[string]string{columnName("chat_id"): "chat_id", columnName("text"): "text"}
+var readFields = map[string]string{columnName("chat_id"): "chat_id", columnName("text"): "text", deliveryField: deliveryField}
 
 // jsonFields returns the fields of an object that are looked at. On an error it also
 // names the field that is wrong.
@@ -109,7 +121,10 @@ func jsonFields(b []byte) (fields map[string]json.RawMessage, field string, err 
 		if err := in.Decode(&value); err != nil {
 			return nil, "", err
 		}
-		key := columnName(name.(string)) // as all names are
+		key := name.(string) // as all names are
+		if key != deliveryField {
+			key = columnName(key)
+		}
 		if readFields[key] == "" {
 			continue
 		}

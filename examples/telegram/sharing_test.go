@@ -15,7 +15,13 @@ import (
 	"github.com/freqlimit/dispatcher/internal/redistest"
 )
 
-func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(beTheProgram) != "" {
+		main()
+		panic("main has returned")
+	}
+	os.Exit(redistest.Main(m))
+}
 
 // Copies that share the limits through Redis send to one server that enforces
 // Telegram's, and none of them meets a 429.

@@ -1,99 +1,113 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
-// leftOver is what a campaign leaves to another one.
-type leftOver struct {
-	messages []message
-	notSent  int // of them, never tried to the end: the campaign was stopped
-	failed   int // of them, given up
+// defaultUnsent is the file of unsent messages, if a file is sent and no other is named.
+const defaultUnsent = "unsent.jsonl"
+
+// unsentFile is the file of unsent messages, locked.
+type unsentFile struct {
+	path   string // "" for none
+	isTo   bool   // it is the file of -to, and replaced
+	locked *fileLock
 }
 
-// checkUnsent reports, before anything is sent, whether path can become the file
-// of what is left over. A file that exists may hold what an earlier campaign left
-// and nobody has sent; only the one that this campaign reads is replaced.
-func checkUnsent(path, to string) error {
-	if path == "" {
-		return nil
+// openUnsent finds the file of unsent messages and locks it, before that of -to is read:
+// else another copy could finish it meanwhile. It reports, before anything is sent, whether
+// it can be written. A file that exists may hold what an earlier campaign left and nobody
+// has sent; only the one that this campaign reads is replaced.
+func openUnsent(o options) (unsentFile, error) {
+	u := unsentFile{path: o.unsent}
+	switch ours := isOurs(o.to); {
+	case ours && o.unsent == "":
+		u.path = o.to
+	case ours && !sameFile(o.unsent, o.to):
+		return unsentFile{}, fmt.Errorf("-unsent is %s: leave it out, since %s is itself a file of unsent messages, and will hold what is still not sent",
+			o.unsent, o.to)
+	case o.unsent == "" && o.to != "":
+		u.path = defaultUnsent
+	case o.unsent == "":
+		return unsentFile{}, nil // the demo
 	}
-	if ext := filepath.Ext(path); ext != ".jsonl" && ext != ".ndjson" {
-		return fmt.Errorf("-unsent is %s: must end in .jsonl or .ndjson, for -to to read it", path)
+	if ext := filepath.Ext(u.path); ext != ".jsonl" && ext != ".ndjson" {
+		return unsentFile{}, fmt.Errorf("-unsent is %s: must end in .jsonl or .ndjson, for -to to read it", u.path)
 	}
-	there, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	}
-	if read, err := os.Stat(to); err == nil && os.SameFile(there, read) {
-		return nil
-	}
-	return fmt.Errorf("%s exists and may hold messages that were not sent: send them with -to %s, move it away, or name another file with -unsent",
-		path, path)
-}
-
-// write says how much is left over. With a path it also writes the messages to a
-// file that -to reads, so that the campaign can go on later. Without one, what
-// failed is no news.
-func (l leftOver) write(w io.Writer, path string) error {
-	if l.notSent == 0 && (l.failed == 0 || path == "") {
-		return nil
-	}
-	chats := make(map[string]bool)
-	for _, m := range l.messages {
-		chats[m.ChatID] = true
-	}
-	fmt.Fprintf(w, "\nleft over: %d messages to %d chats, %d not sent and %d failed\n",
-		len(l.messages), len(chats), l.notSent, l.failed)
-	if path == "" {
-		return nil
-	}
-	if err := writeMessages(path, l.messages); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "they are in %s: go on with -to %s\n", path, path)
-	return nil
-}
-
-// writeMessages makes a file of JSON Lines, whole or not at all: until it is
-// complete, what was there stays.
-func writeMessages(path string, messages []message) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer func() {
+	if sameFile(u.path, o.to) {
+		u.isTo = true
+		// Where it really is: else a link would be replaced, and the file stay.
+		path, err := filepath.EvalSymlinks(o.to)
 		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
+			return unsentFile{}, err
 		}
-	}()
-	out := bufio.NewWriter(f)
-	lines := json.NewEncoder(out)
-	lines.SetEscapeHTML(false)
-	for _, m := range messages {
-		if err := lines.Encode(map[string]string{"chat_id": m.ChatID, "text": m.Text}); err != nil {
-			return err
-		}
+		u.path = path
 	}
-	if err := out.Flush(); err != nil {
-		return err
+	var err error
+	u.locked, err = lock(u.path)
+	if errors.Is(err, errLocked) {
+		return unsentFile{}, fmt.Errorf("another copy of this program that is running keeps %s: name another file with -unsent", u.path)
 	}
-	if err := f.Sync(); err != nil {
-		return err
+	if err != nil {
+		return unsentFile{}, fmt.Errorf("%s, where what is not sent is kept, can't be written: %w", u.path, err)
 	}
-	if err := f.Close(); err != nil {
-		return err
+	there, err := os.Stat(u.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && (u.isTo || there.Size() == 0 && there.Mode().IsRegular()):
+		return u, nil
+	case err == nil:
+		err = fmt.Errorf("%s exists and may hold messages that were not sent: send them with -to %s, move it away, or name another file with -unsent",
+			u.path, shellWord(u.path))
 	}
-	return os.Rename(f.Name(), path)
+	u.close()
+	return unsentFile{}, err
+}
+
+// close lets others have the file.
+func (u unsentFile) close() {
+	if u.locked != nil {
+		u.locked.unlock()
+	}
+}
+
+// isOurs reports whether this program has written the file.
+func isOurs(path string) bool {
+	if path == "" || path == "-" {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if there, err := f.Stat(); err != nil || !there.Mode().IsRegular() {
+		return false
+	}
+	begin := make([]byte, len(lineBegin))
+	_, err = io.ReadFull(f, begin)
+	return err == nil && bytes.Equal(begin, []byte(lineBegin))
+}
+
+func sameFile(a, b string) bool {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
+}
+
+// shellWord writes a path as a shell takes it for one word.
+func shellWord(path string) string {
+	if strings.ContainsAny(path, " '\"\\$&;()<>|*?[]#~`!\t\n") {
+		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	}
+	return path
 }
