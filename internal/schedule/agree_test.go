@@ -199,7 +199,7 @@ type history struct {
 }
 
 // run plays a workload to a machine, in virtual time.
-func run(t *rapid.T, w workload, m machine) history {
+func run(t failer, w workload, m machine) history {
 	type end struct {
 		at int64
 		id int

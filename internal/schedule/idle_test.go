@@ -32,7 +32,7 @@ import (
 // another to save up. That takes no longer than the debt lasts, and then the above.
 type watched struct {
 	schedulerMachine
-	t      *rapidT
+	t      failer
 	work   workload
 	now    int64
 	paused bool
@@ -59,7 +59,7 @@ type span64 struct {
 	claimed  map[string]bool // limits on which there have been claims
 }
 
-func newWatched(t *rapidT, w workload) *watched {
+func newWatched(t failer, w workload) *watched {
 	m := &watched{
 		schedulerMachine: newSchedulerMachine(w.cfg), t: t, work: w,
 		ledger: map[string]gcra.State{}, params: map[string]gcra.FreqLimitParams{}, closed: map[string]int64{},
@@ -146,7 +146,11 @@ func (m *watched) expired(now int64) []int {
 }
 
 func (m *watched) next(now int64) (id int, slot int64, ok bool) {
+	dates := m.dates.len() + m.tried.len()
 	id, slot, ok = m.schedulerMachine.next(now)
+	if m.dates.len()+m.tried.len() < dates {
+		m.happened++ // a date has come, and changed who goes first
+	}
 	m.lookAtClaims()
 	if ok {
 		m.start(now, m.jobs[id], slot)
@@ -382,6 +386,34 @@ func TestNoLimitIsIdle(t *testing.T) {
 		histories++
 	})
 	t.Logf("%d histories, in which a limit was idle for a claim %d times", histories, spans)
+}
+
+// A job whose date comes may take a limit that was kept idle for another, which waits on: nobody
+// is to blame for that.
+func TestADateComesWhileALimitIsKeptIdle(t *testing.T) {
+	x, y := limitOn("x", rate(1, 100, 1)), limitOn("y", rate(1, 70, 1))
+	w := workload{cfg: Config{Workers: many}}
+	submit := func(at int64, j work) {
+		w.events = append(w.events, event{at: at, job: len(w.work)})
+		w.work = append(w.work, j)
+	}
+	for range 30 {
+		submit(0, workOf("x", 0, x))
+		submit(0, workOf("y", 0, y))
+	}
+	submit(1, workOf("both", 0, x, y)) // x is kept idle for it from 500 to 560
+	dated := workOf("dated", 0, x)
+	dated.priority, dated.dates.NotBefore = 1, 530
+	submit(2, dated)
+	m := newWatched(t, w)
+	h := run(t, w, m)
+	slots := map[int]int64{}
+	for _, s := range h.starts {
+		slots[s.job] = s.slot
+	}
+	if slots[61] != 530 || slots[60] <= 560 || m.spans == 0 {
+		t.Errorf("the job with a date starts at %d, want 530, before the one that x is kept for, at %d", slots[61], slots[60])
+	}
 }
 
 // drawBusy makes a workload in which more is to be done than the limits admit, most
