@@ -3,6 +3,7 @@ package gcra
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"sort"
 	"time"
 )
@@ -69,6 +70,9 @@ type FreqLimitParams struct {
 // Validate returns nil, or a [*ParamError] that names the first field that is
 // wrong. It matches [ErrParams].
 func (p FreqLimitParams) Validate() error {
+	if p.plainlyValid() {
+		return nil
+	}
 	switch {
 	case p.Limit < 1:
 		return &ParamError{"Limit", p.Limit, "must be at least 1"}
@@ -89,6 +93,16 @@ func (p FreqLimitParams) Validate() error {
 			"must be at most %d, so that Burst intervals take no more than 100 years", most)}
 	}
 	return nil
+}
+
+// plainlyValid reports whether params are valid, as far as that shows without a division,
+// which is slow: not even Burst times Period exceeds [MaxSpan].
+func (p FreqLimitParams) plainlyValid() bool {
+	if p.Limit < 1 || int64(p.Limit) > int64(p.Period) || p.Burst < 0 {
+		return false
+	}
+	hi, lo := bits.Mul64(uint64(p.Period), uint64(p.burst()))
+	return hi == 0 && lo <= uint64(MaxSpan)
 }
 
 // ValidateCost returns nil if one event may cost that many units of the limit,

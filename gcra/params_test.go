@@ -60,6 +60,7 @@ func TestValidateRefuses(t *testing.T) {
 		// Trap 2: what would overflow.
 		{gcra.FreqLimitParams{Limit: 1, Period: 10 * time.Second, Burst: 315_360_001}, "Burst", 315_360_001, "at most 315360000,"},
 		{gcra.FreqLimitParams{Limit: 1, Period: 10 * time.Second, Burst: math.MaxInt}, "Burst", math.MaxInt, "at most 315360000,"},
+		{gcra.FreqLimitParams{Limit: 1, Period: 1 << 32, Burst: int(min(math.MaxInt, int64(1<<32)))}, "Burst", int(min(math.MaxInt, int64(1<<32))), "at most 734254717,"},
 		{gcra.FreqLimitParams{Limit: 1, Period: gcra.MaxSpan, Burst: 2}, "Burst", 2, "at most 1,"},
 		{gcra.FreqLimitParams{Limit: 1, Period: gcra.MaxSpan + 1}, "Period", gcra.MaxSpan + 1, "times Limit"},
 		{gcra.FreqLimitParams{Limit: 2, Period: math.MaxInt64}, "Period", time.Duration(math.MaxInt64), "times Limit"},
