@@ -32,7 +32,7 @@ type Limit struct {
 }
 
 // Units returns Cost with its default applied.
-func (l Limit) Units() int {
+func (l *Limit) Units() int {
 	if l.Cost == 0 {
 		return 1
 	}

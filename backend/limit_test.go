@@ -123,7 +123,8 @@ func TestLimitErrorShowsOddKeys(t *testing.T) {
 
 func TestUnits(t *testing.T) {
 	for cost, want := range map[int]int{0: 1, 1: 1, 3: 3, -1: -1} {
-		if got := costing("a", cost).Units(); got != want {
+		l := costing("a", cost)
+		if got := l.Units(); got != want {
 			t.Errorf("Units() at cost %d = %d, want %d", cost, got, want)
 		}
 	}

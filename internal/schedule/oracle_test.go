@@ -512,7 +512,8 @@ func (o *oracle) keeps(c *oracleClaim, l *oracleLane, lim backend.Limit) bool {
 func (o *oracle) opensAfter(at int64, l *oracleLane, taken backend.Limit) int64 {
 	is := *o.limit(taken.Key)
 	is.state = is.state.Charge(at, is.params, taken.Units())
-	return is.state.Slot(0, is.params, l.under(taken.Key).Units())
+	lim := l.under(taken.Key)
+	return is.state.Slot(0, is.params, lim.Units())
 }
 
 // under is the limit with a key that a lane's head is under.
