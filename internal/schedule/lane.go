@@ -66,7 +66,7 @@ type lane struct {
 	rank   rank
 	since  int64 // since when nothing but its limits keeps it waiting
 	cohort *cohort
-	uses   []use  // its limits
+	uses   []use  // its limits, the bare one last
 	one    [1]use // the memory of uses, if they are no more
 	pos    int32  // in cohort.lanes
 	seen   uint32 // Scheduler.looks, if the looker has seen it
@@ -177,10 +177,8 @@ func (l *lane) slot() int64 {
 // the job ahead of it, its own date, or the hold of its key.
 func (s *Scheduler) floor(l *lane) int64 {
 	at := max(l.lastSlot, s.notBefore(l))
-	for i := range l.uses {
-		if u := &l.uses[i]; u.index < 0 {
-			at = max(at, u.limit().closed)
-		}
+	if n := len(l.uses); n > 0 && l.uses[n-1].index < 0 {
+		at = max(at, l.uses[n-1].limit().closed)
 	}
 	return at
 }

@@ -34,6 +34,13 @@ const lostUnit = 1000
 
 // tick is called before anything changes that the meter goes by.
 func (s *Scheduler) tick(now int64) {
+	if now > s.meter.since || s.holds.first != nil {
+		s.pass(now)
+	}
+}
+
+// pass lets time pass up to now.
+func (s *Scheduler) pass(now int64) {
 	for s.holds.len() > 0 && s.holds.top().until <= now {
 		h := s.holds.top()
 		s.endHold(h.until, h)
