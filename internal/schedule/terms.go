@@ -45,7 +45,9 @@ func (j *Job) sharesTerms() bool {
 // resolve finds the limits that a job names.
 func (s *Scheduler) resolve(limits []backend.Limit) *terms {
 	t := &terms{limits: slices.Clone(limits)}
-	t.under = t.one[:0]
+	if t.under = t.one[:0]; len(limits) > len(t.one) {
+		t.under = make([]*limit, 0, len(limits))
+	}
 	for i := range limits {
 		lim := s.limitOf(limits[i].Key)
 		lim.terms++
