@@ -17,7 +17,7 @@ type asker[T any] struct {
 	inProcess bool
 	horizon   time.Duration // of the requests
 
-	limits    []backend.Limit // scratch of askNow
+	// Scratch of askNow.
 	heldBy    [1]string
 	requests  [1]backend.Request
 	decisions [1]backend.Decision
@@ -65,17 +65,17 @@ func (a *asker[T]) ask(now int64, e *entry[T]) {
 	a.add(now, a.next, e)
 }
 
-// request makes the request for a job, with its limits in the given memory. It leaves
-// HeldBy to the caller.
-func (a *asker[T]) request(now int64, e *entry[T], limits []backend.Limit) backend.Request {
+// request makes r the request for a job, with its limits in the memory of those that r has.
+// It leaves HeldBy to the caller.
+func (a *asker[T]) request(now int64, e *entry[T], r *backend.Request) {
 	l := a.loop
-	r := backend.Request{
-		Limits:  l.sched.Request(&e.sched, limits),
-		Horizon: a.horizon,
-		InTurn:  !a.inProcess,
-	}
+	limits := l.sched.Request(&e.sched, r.Limits)
+	*r = backend.Request{} // a literal with values would be made elsewhere and copied here
+	r.Limits = limits
+	r.Horizon = a.horizon
+	r.InTurn = !a.inProcess
 	if l.mixed.slower.Load() {
-		a.reach(now, &r)
+		a.reach(now, r)
 	}
 	if left := l.sched.Deadline(&e.sched) - now; left < int64(r.Horizon) {
 		r.Horizon = time.Duration(max(left, 0))
@@ -83,20 +83,20 @@ func (a *asker[T]) request(now int64, e *entry[T], limits []backend.Limit) backe
 	if at := l.sched.NotBefore(&e.sched); at > now {
 		r.NotBefore = l.epoch.Add(time.Duration(at))
 	}
-	return r
 }
 
 func (a *asker[T]) askNow(now int64, e *entry[T]) {
-	a.requests[0] = a.request(now, e, a.limits)
-	a.limits = a.requests[0].Limits
+	r := &a.requests[0]
+	a.request(now, e, r)
+	limits := r.Limits
 	if !a.loop.sched.IsLimit(&e.sched) {
 		a.heldBy[0] = e.sched.Key()
-		a.requests[0].HeldBy = a.heldBy[:]
+		r.HeldBy = a.heldBy[:]
 	}
 	a.decisions[0] = backend.Decision{}
 	err := reserve(a.loop.ctx, a.loop.backend, a.requests[:], a.decisions[:])
 	a.note(err)
-	a.tell(now, e, a.limits, &a.decisions[0], err)
+	a.tell(now, e, limits, &a.decisions[0], err)
 }
 
 // tell tells the scheduler what the backend said of a job, for which it was asked for

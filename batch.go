@@ -74,14 +74,15 @@ func (a *asker[T]) renew(lim backend.Limit) {
 
 // add adds the request for a job to a batch.
 func (a *asker[T]) add(now int64, b *batch[T], e *entry[T]) {
-	r := a.request(now, e, nil)
+	b.requests = append(b.requests, backend.Request{})
+	r := &b.requests[len(b.requests)-1]
+	a.request(now, e, r)
 	if !a.loop.sched.IsLimit(&e.sched) {
 		n := len(b.heldBy)
 		b.heldBy = append(b.heldBy, e.sched.Key())
 		r.HeldBy = b.heldBy[n : n+1 : n+1]
 	}
 	b.entries = append(b.entries, e)
-	b.requests = append(b.requests, r)
 }
 
 // flush sends the batch that was collected, or lets it wait for company.
