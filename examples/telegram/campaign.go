@@ -12,6 +12,7 @@ import (
 
 	"github.com/freqlimit/dispatcher"
 	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/backend/goredis"
 	"github.com/freqlimit/dispatcher/examples/telegram/internal/botapi"
 )
 
@@ -156,6 +157,10 @@ func (c *campaign) giveUp(why error) {
 func (c *campaign) done(_ context.Context, r dispatcher.Result[int]) {
 	i := r.Job.Payload
 	_, hopeless := errors.AsType[*hopeless](r.Err)
+	if e, ok := errors.AsType[*goredis.SetupError](r.Err); ok { // of Redis, for all messages
+		hopeless = true
+		c.giveUp(e)
+	}
 	dropped := r.Outcome == dispatcher.Dropped || hopeless
 	if !dropped {
 		c.progress.add(1)

@@ -1,7 +1,5 @@
 package main
 
-import "fmt"
-
 // delivery is what has become of a message, as the file of unsent messages has it.
 type delivery string
 
@@ -22,7 +20,11 @@ const deliveryField = "_delivery"
 const lineBegin = `{"` + deliveryField + `":`
 
 // padded is what stands for it in a line. All are equally long.
-func (d delivery) padded() string { return fmt.Sprintf("%-10s", `"`+string(d)+`",`) }
+func (d delivery) padded() string {
+	const spaces = "          "
+	s := `"` + string(d) + `",`
+	return s + spaces[len(s):]
+}
 
 // left is what is left to do for a message that an earlier campaign has left behind with
 // this delivery: to send it, or not to know; or nothing.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -186,31 +185,6 @@ func writeLines(w io.Writer, d delivery, messages []message) error {
 		}
 	}
 	return nil
-}
-
-// writeLine writes a message as JSON, without escapes that nobody needs to read.
-func writeLine(w io.Writer, d delivery, m message) (n int, err error) {
-	line := append([]byte(lineBegin), d.padded()...)
-	line = append(line, `"chat_id":`...)
-	line = appendJSON(line, m.ChatID)
-	line = append(line, `,"text":`...)
-	line = appendJSON(line, m.Text)
-	return w.Write(append(line, "}\n"...))
-}
-
-func appendJSON(b []byte, s string) []byte {
-	out := lineBuffer{b}
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	e.Encode(s)                 // a string, into memory: it can't fail
-	return out.b[:len(out.b)-1] // without the line break
-}
-
-type lineBuffer struct{ b []byte }
-
-func (l *lineBuffer) Write(p []byte) (int, error) {
-	l.b = append(l.b, p...)
-	return len(p), nil
 }
 
 // replaceFile makes a file, whole or not at all: until it is complete, and on the disk,

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/backend/goredis"
+	"github.com/freqlimit/dispatcher/backend/memory"
+	"github.com/freqlimit/dispatcher/examples/telegram/internal/botapi"
+)
+
+// fullDisk is a file on a disk that gets full: some writes succeed, and no more.
+type fullDisk struct {
+	ledgerFile
+	writes int
+}
+
+func (f *fullDisk) WriteAt(p []byte, off int64) (int, error) {
+	if f.writes--; f.writes < 0 {
+		return 0, &os.PathError{Op: "write", Path: "unsent.jsonl", Err: syscall.ENOSPC}
+	}
+	return f.ledgerFile.WriteAt(p, off)
+}
+
+// A disk that is full in mid-run stops the campaign, since no account can be kept, and the
+// list is not lost: not where the file can still be replaced, nor where it can't.
+func TestFullDisk(t *testing.T) {
+	for _, replaceable := range []bool{true, false} {
+		t.Run(fmt.Sprint("replaceable ", replaceable), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var messages []message
+				for i := range 100 {
+					messages = append(messages, message{fmt.Sprint(100 + i), fmt.Sprint("text ", i)})
+				}
+				server := botapi.New(botapi.Config{Record: true})
+				c := newCampaign(t, messages, server)
+				dir := filepath.Join(t.TempDir(), "dir")
+				if err := os.Mkdir(dir, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				path := filepath.Join(dir, "unsent.jsonl")
+				var err error
+				if c.ledger, err = newLedger(path, messages, nil, nil, c.giveUp); err != nil {
+					t.Fatal(err)
+				}
+				c.ledger.file = &fullDisk{ledgerFile: c.ledger.file, writes: 40}
+				r, err := c.run(t.Context())
+				c.progress.finish()
+				if err != nil || !errors.Is(c.hopeless, syscall.ENOSPC) || r.sent < 15 || r.sent > 25 || r.sent+r.notSent != 100 {
+					t.Errorf("run() = %v, gave up for %v; %d sent and %d not sent", err, c.hopeless, r.sent, r.notSent)
+				}
+				if !replaceable {
+					if err := os.RemoveAll(dir); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var said, list bytes.Buffer
+				err = c.finish(&said, &list)
+				if !replaceable {
+					if !errors.Is(err, syscall.ENOSPC) || said.Len() != 0 {
+						t.Errorf("finish() = %v and advises %q, want an error and no advice", err, &said)
+					}
+					// The last resort: lines of messages among lines for people.
+					path = filepath.Join(t.TempDir(), "saved.jsonl")
+					var lines []string
+					for line := range strings.Lines(list.String()) {
+						if !strings.HasPrefix(line, "telegram: ") {
+							lines = append(lines, line)
+						}
+					}
+					if err := os.WriteFile(path, []byte(strings.Join(lines, "")), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				} else if err != nil {
+					t.Error(err)
+				}
+				left, err := loadFile(path, nil, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all := left.messages
+				for _, a := range server.Log() {
+					all = append(all, message{a.ChatID, a.Text})
+				}
+				slices.SortFunc(all, func(a, b message) int { return strings.Compare(a.ChatID, b.ChatID) })
+				if !slices.Equal(all, messages) {
+					t.Errorf("sent and left over are %v", all)
+				}
+			})
+		})
+	}
+}
+
+// setupBackend is a Redis that needs to be set up by somebody.
+type setupBackend struct{ backend.Backend }
+
+func (setupBackend) Reserve(_ context.Context, _ []backend.Request, out []backend.Decision) error {
+	for i := range out {
+		out[i] = backend.Decision{Err: &goredis.SetupError{Err: errors.New("NOPERM")}}
+	}
+	return nil
+}
+
+// A Redis that refuses all stops the campaign too: no message fails because of it.
+func TestRedisThatCannotGetBetterStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCampaign(t, numbered("7", 50), botapi.New(botapi.Config{}))
+		c.backend = setupBackend{memory.New(memory.Config{})}
+		r, err := c.run(t.Context())
+		c.progress.finish()
+		if err != nil || c.hopeless == nil || r.failed != 0 || r.notSent != 50 {
+			t.Errorf("run() = %v, gave up for %v, %d failed, %d not sent, want 0 and 50", err, c.hopeless, r.failed, r.notSent)
+		}
+	})
+}
+
+// Whatever a text holds, a line of it is read back as it was, with every delivery.
+func TestLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.jsonl")
+	for _, text := range []string{"a", "<b> & \"c\"\n\\", "🌍 \u2028", "\x00\x1f\x7f", "\ufffd"} {
+		for _, d := range []delivery{unsent, failed, sending, perhapsSent, sent, blocked} {
+			var line bytes.Buffer
+			n, err := writeLine(&line, d, message{"@news", text})
+			if err != nil || n != line.Len() || !strings.HasPrefix(line.String(), lineBegin+d.padded()+`"chat_id"`) {
+				t.Fatalf("writeLine() = %d, %v, writes %q", n, err, &line)
+			}
+			if err := os.WriteFile(path, line.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			file, err := loadFile(path, nil, false)
+			all := append(slices.Clone(file.messages), file.kept...)
+			toSend, perhaps, _ := d.left()
+			if toSend != (len(file.messages) == 1) || perhaps && !strings.Contains(err.Error(), "-resend sends them again") ||
+				!toSend && !perhaps && !strings.Contains(err.Error(), "all of its messages are sent") {
+				t.Errorf("%q is read as %v, %v", &line, file, err)
+			}
+			if len(all) == 1 && all[0].Text != text {
+				t.Errorf("%q is read as %q", text, all[0].Text)
+			}
+			file, err = loadFile(path, nil, true)
+			if (toSend || perhaps) != (err == nil) || err == nil && (file.messages[0].Text != text || file.perhaps[0] != perhaps) {
+				t.Errorf("%q is read, to be sent again, as %v, %v", &line, file, err)
+			}
+		}
+	}
+	if _, err := load(t, "b.jsonl", `{"_delivery":"lost","chat_id":"1","text":"a"}`); err == nil || err.Error() != `b.jsonl: line 1: _delivery: "lost" is unknown` {
+		t.Errorf("an unknown delivery is %v", err)
+	}
+}
+
+func TestOpenUnsent(t *testing.T) {
+	t.Chdir(t.TempDir())
+	line := `{"chat_id":"1","text":"a"}` + "\n"
+	ours := lineBegin + unsent.padded() + line[1:]
+	for name, content := range map[string]string{
+		"to.csv": "x", "to.jsonl": line, "old.jsonl": line, "empty.jsonl": "", "ours.jsonl": ours, "ours too.jsonl": ours,
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"link.jsonl": "to.jsonl", "ourlink.jsonl": "ours.jsonl"} {
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		to, unsent string
+		path       string // or else
+		err        string
+	}{
+		{"", "", "", ""}, // the demo
+		{"", "new.jsonl", "new.jsonl", ""},
+		{"to.csv", "", "unsent.jsonl", ""},
+		{"-", "", "unsent.jsonl", ""},
+		{"to.csv", "new.ndjson", "new.ndjson", ""},
+		{"to.csv", "empty.jsonl", "empty.jsonl", ""},
+		{"to.jsonl", "to.jsonl", "to.jsonl", ""},
+		{"to.jsonl", "./to.jsonl", "to.jsonl", ""},
+		{"to.jsonl", "link.jsonl", "to.jsonl", ""}, // the link stays
+		{"link.jsonl", "link.jsonl", "to.jsonl", ""},
+		{"ours.jsonl", "", "ours.jsonl", ""},
+		{"ourlink.jsonl", "", "ours.jsonl", ""},
+		{"ours.jsonl", "new.jsonl", "", "leave it out, since ours.jsonl is itself"},
+		{"to.jsonl", "old.jsonl", "", "old.jsonl exists"},
+		{"-", "ours too.jsonl", "", "with -to 'ours too.jsonl'"},
+		{"", "old.jsonl", "", "old.jsonl exists"},
+		{"to.csv", "to.csv", "", "must end in .jsonl or .ndjson"},
+	} {
+		u, err := openUnsent(options{to: c.to, unsent: c.unsent})
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) || u.path != c.path {
+			t.Errorf("-to %q -unsent %q: %q, %v, want %q, %q", c.to, c.unsent, u.path, err, c.path, c.err)
+		}
+		if err == nil && u.path != "" {
+			if _, again := openUnsent(options{to: c.to, unsent: c.unsent}); again == nil || !strings.Contains(again.Error(), "another copy") {
+				t.Errorf("-to %q -unsent %q, a second time: %v, want that another copy has it", c.to, c.unsent, again)
+			}
+		}
+		u.close()
+	}
+	if files, err := filepath.Glob("*.lock"); err != nil || len(files) != 0 {
+		t.Errorf("it leaves %q", files)
+	}
+}
+
+// What is left keeps its place, and what was perhaps sent before goes on to be.
+func TestLedgerKeeps(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "unsent.jsonl")
+	messages, kept := numbered("1", 5), numbered("2", 1)
+	l, err := newLedger(path, messages, []bool{false, false, true, false, false}, kept, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range map[int]delivery{0: sent, 1: failed, 3: blocked, 4: sending} {
+		if err := l.mark(i, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(when string) {
+		t.Helper()
+		file, err := loadFile(path, nil, false)
+		if err != nil || !slices.Equal(file.messages, messages[1:2]) || !slices.Equal(file.kept, []message{messages[2], messages[4], kept[0]}) {
+			t.Errorf("%s the file holds %v, %v", when, file, err)
+		}
+	}
+	check("in mid-run") // as a program that dies leaves it
+	if err := l.finish(messages); err != nil {
+		t.Fatal(err)
+	}
+	check("in the end")
+	if content, err := os.ReadFile(path); err != nil || bytes.Count(content, []byte("\n")) != 4 {
+		t.Errorf("the file is %q, %v, want 4 lines", content, err)
+	}
+}
