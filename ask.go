@@ -22,9 +22,10 @@ type asker[T any] struct {
 	requests  [1]backend.Request
 	decisions [1]backend.Decision
 
-	next    *batch[T]   // being collected
-	batches []*batch[T] // on their way
-	trip    roundTrip   // how long they take, if Config.Horizon does not say
+	sharder backend.Sharder // nil if the backend is none
+	shards  []*shard[T]     // of a backend that is none there is one
+	batches []*batch[T]     // on their way
+	trip    roundTrip       // how long they take, if Config.Horizon does not say
 
 	failures int   // in a row
 	someAt   int64 // when a part of the backend was last reported to fail
@@ -35,6 +36,9 @@ type asker[T any] struct {
 func newAsker[T any](l *loop[T]) asker[T] {
 	_, inProcess := l.backend.(backend.InProcess)
 	a := asker[T]{loop: l, inProcess: inProcess, horizon: l.cfg.Horizon}
+	if a.sharder, _ = l.backend.(backend.Sharder); a.sharder == nil {
+		a.shards = []*shard[T]{{}}
+	}
 	if a.horizon == 0 {
 		a.horizon = DefaultHorizon
 		if !inProcess {
@@ -59,10 +63,7 @@ func (a *asker[T]) ask(now int64, e *entry[T]) {
 		a.askNow(now, e)
 		return
 	}
-	if a.next == nil {
-		a.next = &batch[T]{}
-	}
-	a.add(now, a.next, e)
+	a.add(now, e)
 }
 
 // request makes r the request for a job, with its limits in the memory of those that r has.
@@ -114,7 +115,7 @@ func (a *asker[T]) tell(now int64, e *entry[T], limits []backend.Limit, d *backe
 		l.sched.Failed(now, &e.sched, now+int64(a.backoff()))
 	case d.Err != nil && d.Undecided:
 		// What keeps this request from being decided need not keep others.
-		l.sched.Refused(now, &e.sched, schedule.Refusal{Until: now + int64(jittered(lastRetry)), Held: true})
+		l.sched.Refused(now, &e.sched, schedule.Refusal{Until: now + int64(jittered(partRetry)), Held: true})
 	case d.Err != nil:
 		job := l.lastOf(e)
 		l.sched.Rejected(now, &e.sched)

@@ -73,8 +73,10 @@ func (a *asker[T]) asked(yield func(*entry[T]) bool) {
 		}
 		return true
 	}
-	if a.next != nil && !each(a.next) {
-		return
+	for _, s := range a.shards {
+		if s.next != nil && !each(s.next) {
+			return
+		}
 	}
 	for _, b := range slices.Backward(a.batches) {
 		if !each(b) {
@@ -95,19 +97,21 @@ func (a *asker[T]) decline(now int64, n int, these func(e *entry[T]) bool) (decl
 			declined++
 		}
 	}
-	a.unsend(now)
+	for _, s := range slices.Clone(a.shards) {
+		a.unsend(now, s)
+	}
 	return declined
 }
 
-// unsend takes the requests of jobs that are declined out of the batch that has not been
-// sent.
-func (a *asker[T]) unsend(now int64) {
-	b := a.next
+// unsend takes the requests of jobs that are declined out of the batch of a shard that has not
+// been sent.
+func (a *asker[T]) unsend(now int64, s *shard[T]) {
+	b := s.next
 	if b == nil {
 		return
 	}
-	a.next = nil
-	kept := &batch[T]{heldBy: b.heldBy}
+	s.next = nil
+	kept := &batch[T]{shard: s, heldBy: b.heldBy}
 	for i, e := range b.entries {
 		if e != nil && a.loop.sched.IsDeclined(&e.sched) {
 			a.unasked(now, e)
@@ -123,7 +127,7 @@ func (a *asker[T]) unsend(now int64) {
 		kept.requests = append(kept.requests, b.requests[i])
 	}
 	if len(kept.entries) > 0 {
-		a.next = kept
+		s.next = kept
 	}
 }
 
