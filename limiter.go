@@ -45,22 +45,26 @@ type FreqLimit struct {
 
 // line is those who wait for a key, first come first. The front ones hold a slot
 // each, in order; the first that holds none is at the counter: it asks the
-// backend for the next slot.
+// backend for the next slots, its own and those of the waiters behind it.
 type line struct {
 	waiters  list.List     // of *waiter
 	counter  *list.Element // nil if all hold slots
 	asking   bool          // the backend is being asked: answers must come in order
 	outdated bool          // meanwhile it may open earlier than the answer says
+	again    time.Time     // for which slot to ask next; zero: any
+	stop     func()        // ends the question, when nobody waits any more; nil if there is none
 	since    time.Time     // its latest slot, or when its first waiter came
+
+	asks sync.WaitGroup // the goroutines that ask a backend in another process: one at a time
 
 	spares    []slot // to give back to the backend, the latest first
 	releasing bool   // somebody does, in that order
 }
 
 type waiter struct {
-	slot  slot          // its at is zero: none
-	again time.Time     // at the counter: when to ask
-	news  chan struct{} // holds a token if the waiter has to look again
+	slot   slot          // its at is zero: none
+	failed error         // of what was asked on its behalf
+	news   chan struct{} // holds a token if the waiter has to look again
 }
 
 type slot struct {
@@ -147,11 +151,16 @@ func (f *FreqLimit) Wait(ctx context.Context, key string) error {
 			f.leave(key, l, e)
 			return nil
 		case askNow:
-			if err := f.ask(ctx, key, l, w); err != nil {
-				f.cancel(ctx, key, l, e)
-				return fmt.Errorf("dispatcher: wait: %w", err)
+			if f.remote {
+				// Its slot may come meanwhile, from one that goes.
+				l.asks.Go(func() { f.ask(ctx, key, l, w) })
+			} else {
+				f.ask(ctx, key, l, w)
 			}
 			continue
+		case giveUp:
+			f.cancel(ctx, key, l, e)
+			return fmt.Errorf("dispatcher: wait: %w", w.failed)
 		case waitUntil:
 			timer.Reset(time.Until(at))
 			alarm = timer.C
@@ -183,6 +192,7 @@ const (
 	askNow                // ask the backend
 	waitUntil             // wait until an instant, or for news
 	waitNews              // wait for news
+	giveUp                // the backend has failed
 )
 
 func (f *FreqLimit) look(l *line, e *list.Element) (do step, at time.Time) {
@@ -195,11 +205,13 @@ func (f *FreqLimit) look(l *line, e *list.Element) (do step, at time.Time) {
 		return goOn, at
 	case !w.slot.at.IsZero():
 		return waitUntil, w.slot.at
+	case w.failed != nil:
+		return giveUp, at
 	case e != l.counter || l.asking:
 		return waitNews, at
 	}
 	_, lead := f.reach()
-	if at = w.again.Add(-lead); now.Before(at) {
+	if at = l.again.Add(-lead); now.Before(at) {
 		return waitUntil, at
 	}
 	l.asking = true
@@ -222,47 +234,95 @@ func (f *FreqLimit) join(key string, w *waiter) (*line, *list.Element) {
 	return l, e
 }
 
-// ask asks the backend for the line's next slot, on behalf of the waiter at the
-// counter.
-func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) error {
+// mostAhead is how many slots are asked for at a time.
+const mostAhead = 64
+
+// wanted returns how many slots to ask for at a time: one for each waiter that has none, as
+// many as may be within the horizon. A backend in this process is asked for one at a time. It
+// requires that mu is held.
+func (f *FreqLimit) wanted(l *line, horizon time.Duration) int {
+	if !f.remote || f.releaser == nil {
+		return 1
+	}
+	most := min(max(f.params.Burst, 1)+int(horizon/f.params.Interval()), mostAhead)
+	n := 0
+	for e := l.counter; e != nil && n < most; e = e.Next() {
+		n++
+	}
+	return max(n, 1)
+}
+
+// ask asks the backend for the line's next slots, on behalf of a waiter, which is at the
+// counter, and those behind it. It goes on when that waiter goes, as long as others wait. If it
+// fails, the waiter is told.
+func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) {
+	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
 	f.mu.Lock()
+	if l.waiters.Len() == 0 {
+		cancel()
+	}
+	l.stop = cancel
 	horizon, lead := f.reach()
 	asked := time.Now()
 	if interval := f.params.Interval(); horizon > 0 && interval <= mostReach && asked.Sub(l.since) >= slowPatience*interval {
 		// Others who use the key at shorter intervals would put it off for ever: see mixed.
 		horizon += interval
 	}
+	n := f.wanted(l, horizon)
 	f.mu.Unlock()
-	request := [1]backend.Request{{Limits: f.limits(key), Horizon: horizon}}
-	var decision [1]backend.Decision
-	err := reserve(ctx, f.backend, request[:], decision[:])
+	var oneRequest [1]backend.Request
+	var oneDecision [1]backend.Decision
+	requests, decisions := oneRequest[:], oneDecision[:]
+	if n > 1 {
+		requests, decisions = make([]backend.Request, n), make([]backend.Decision, n)
+	}
+	limits := f.limits(key)
+	for i := range requests {
+		requests[i] = backend.Request{Limits: limits, Horizon: horizon}
+	}
+	err := errBackendGoexit
+	defer func() { // also if the backend ends the goroutine
+		f.answered(ctx, key, l, w, decisions, asked, lead, cmp.Or(err, decisions[0].Err))
+	}()
+	err = reserve(asking, f.backend, requests, decisions)
+}
+
+// answered takes in what the backend has said, or why it has not.
+func (f *FreqLimit) answered(ctx context.Context, key string, l *line, w *waiter, decisions []backend.Decision, asked time.Time, lead time.Duration, err error) {
 	answered := time.Now()
-	d := &decision[0]
-	err = cmp.Or(err, d.Err)
 	f.mu.Lock()
 	if err == nil {
 		f.trip.observe(answered.Sub(asked))
+	} else {
+		w.failed = err
+		w.tell()
 	}
+	l.stop = nil
 	outdated := l.outdated
 	l.asking, l.outdated = false, false
+	l.again = time.Time{}
 	if l.counter != nil {
 		l.counter.Value.(*waiter).tell() // it may have come while this one asked
 	}
 	if err != nil {
 		f.mu.Unlock()
-		return err
+		return
 	}
 	watch := false
-	if d.Granted {
-		l.since = d.Slot
-		l.give(slot{d.Slot, d.Stamp})
-	} else {
-		watch = f.worthWatching(d.Slot.Sub(answered))
-		// A refusal may name a slot within the horizon, which has come nearer: not
-		// so often that this would be a loop without end.
-		w.again = d.Slot
-		if soonest := answered.Add(lead + time.Millisecond); outdated || w.again.Before(soonest) {
-			w.again = soonest
+	for i := range decisions {
+		switch d := &decisions[i]; {
+		case d.Granted:
+			l.since = d.Slot
+			l.give(slot{d.Slot, d.Stamp})
+		case d.Err == nil && l.again.IsZero(): // else whoever asks next is told the error
+			watch = f.worthWatching(d.Slot.Sub(answered))
+			// A refusal may name a slot within the horizon, which has come nearer: not
+			// so often that this would be a loop without end.
+			l.again = d.Slot
+			if soonest := answered.Add(lead + time.Millisecond); outdated || l.again.Before(soonest) {
+				l.again = soonest
+			}
 		}
 	}
 	f.mu.Unlock()
@@ -270,14 +330,16 @@ func (f *FreqLimit) ask(ctx context.Context, key string, l *line, w *waiter) err
 		f.watch()
 	}
 	f.release(ctx, key, l)
-	return nil
 }
 
 // leave takes a waiter out of its line.
 func (f *FreqLimit) leave(key string, l *line, e *list.Element) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.remove(key, l, e)
+	last := f.remove(key, l, e)
+	f.mu.Unlock()
+	if last {
+		l.asks.Wait() // no goroutine stays behind
+	}
 }
 
 // cancel is leave for a waiter that does not use its slot: those behind it that
@@ -296,18 +358,26 @@ func (f *FreqLimit) cancel(ctx context.Context, key string, l *line, e *list.Ele
 	} else if l.counter == e {
 		l.next()
 	}
-	f.remove(key, l, e)
+	last := f.remove(key, l, e)
 	f.mu.Unlock()
 	f.release(ctx, key, l)
+	if last {
+		l.asks.Wait()
+	}
 }
 
-// remove requires that mu is held.
-func (f *FreqLimit) remove(key string, l *line, e *list.Element) {
+// remove reports whether nobody waits any more. It requires that mu is held.
+func (f *FreqLimit) remove(key string, l *line, e *list.Element) (last bool) {
 	l.waiters.Remove(e)
 	if l.waiters.Len() == 0 {
 		f.keys.Delete(key)
 		f.unwatch()
+		if l.stop != nil {
+			l.stop()
+		}
+		return true
 	}
+	return false
 }
 
 // release gives the spare slots of a line back to the backend, in their order,

@@ -76,9 +76,8 @@ func (f *FreqLimit) askAnew() {
 // askAnew has the waiter at the counter ask again. FreqLimit.mu is held.
 func (l *line) askAnew() {
 	l.outdated = l.asking // the answer may be of before
+	l.again = time.Time{}
 	if l.counter != nil {
-		w := l.counter.Value.(*waiter)
-		w.again = time.Time{}
-		w.tell()
+		l.counter.Value.(*waiter).tell()
 	}
 }
