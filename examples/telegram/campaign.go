@@ -76,6 +76,7 @@ func (c *campaign) config() dispatcher.Config[int] {
 func (c *campaign) run(ctx context.Context) (report, error) {
 	ctx, c.stop = context.WithCancelCause(ctx)
 	defer c.stop(nil)
+	c.progress.holds.expect(c.messages)
 	c.unsure = make(map[int]error)
 	for i, perhaps := range c.perhaps {
 		if perhaps {
@@ -121,6 +122,9 @@ func (c *campaign) send(ctx context.Context, job dispatcher.Job[int]) error {
 	if e, ok := errors.AsType[*hopeless](err); ok {
 		c.giveUp(e)
 	}
+	if e, ok := errors.AsType[*dispatcher.RetryAfterError](err); ok {
+		c.progress.holds.hold(job.Key, time.Now().Add(e.Delay))
+	}
 	return err
 }
 
@@ -164,6 +168,7 @@ func (c *campaign) done(_ context.Context, r dispatcher.Result[int]) {
 	dropped := r.Outcome == dispatcher.Dropped || hopeless
 	if !dropped {
 		c.progress.add(1)
+		c.progress.holds.done(r.Job.Key)
 	}
 	if c.count(r, dropped) == failed {
 		c.ledger.mark(i, failed) // without mu: the ledger may give up

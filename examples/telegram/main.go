@@ -73,6 +73,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr *os
 	out := &outlet{w: hidden.over(stdout), stop: stop}
 	p := program{stdin: stdin, stdout: out, watched: isTerminal(stdout), stderr: hidden.over(stderr), hidden: hidden, stop: stop}
 	err := p.perform(ctx, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil // whoever has read enough of it, as "| head" does
+	}
 	if broken := out.broken.Load(); broken != nil && err == nil {
 		err = broken
 	}
@@ -94,9 +97,6 @@ type program struct {
 
 func (p *program) perform(ctx context.Context, args []string) error {
 	o, err := parse(args, p.stdout, p.hidden)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ const meterSpan = 10 * time.Second
 type meter struct {
 	total   int
 	samples []sample // oldest first; the first is meterSpan old, if any is
+	held    held     // now
 }
 
 type sample struct {
@@ -40,13 +41,26 @@ func (m *meter) rate() float64 {
 	return perSecond(last.done-first.done, last.at.Sub(first.at))
 }
 
-// String reads like "140/980 done, 28.0/s, 30s left". While nothing gets done
-// it gives no time, since there is none to give.
+// String reads like "140/980 done, 28.0/s, 30s left". While nothing gets done it gives no
+// time, since there is none to give, unless all that is left is held: then it gives the
+// end of that.
 func (m *meter) String() string {
-	done, rate := m.samples[len(m.samples)-1].done, m.rate()
-	s := fmt.Sprintf("%d/%d done, %s", done, m.total, formatRate(rate))
-	if left := m.total - done; left > 0 && rate > 0 {
-		s += ", " + seconds(float64(left)/rate) + " left"
+	last := m.samples[len(m.samples)-1]
+	rate := m.rate()
+	s := fmt.Sprintf("%d/%d done, %s", last.done, m.total, formatRate(rate))
+	free := m.total - last.done - m.held.messages
+	left := 0.0
+	if m.held.messages > 0 {
+		left = m.held.until.Sub(last.at).Seconds()
+	}
+	if free > 0 && rate > 0 {
+		left = max(left, float64(free)/rate)
+	}
+	if left > 0 && (free <= 0 || rate > 0) {
+		s += ", " + seconds(left) + " left"
+	}
+	if m.held.messages > 0 {
+		s += ", " + m.held.String()
 	}
 	return s
 }

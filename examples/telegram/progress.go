@@ -24,6 +24,7 @@ type progress struct {
 	total int
 	start time.Time
 	view  view
+	holds *holds // of chats, by the server
 
 	stop    chan struct{}
 	stopped sync.WaitGroup
@@ -37,7 +38,7 @@ type view interface {
 
 // newProgress starts the display, which finish must end.
 func newProgress(w io.Writer, isTerminal bool, total int) *progress {
-	p := &progress{total: total, start: time.Now(), stop: make(chan struct{})}
+	p := &progress{total: total, start: time.Now(), holds: newHolds(), stop: make(chan struct{})}
 	every := lineEvery
 	if isTerminal && total > 0 {
 		p.view, every = newBarView(w, total), barEvery
@@ -74,6 +75,7 @@ func (p *progress) run(every time.Duration) {
 		case now := <-ticker.C:
 			done := int(p.done.Load())
 			m.observe(now, done)
+			m.held = p.holds.now()
 			p.view.show(done, m.String())
 		}
 	}

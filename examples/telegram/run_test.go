@@ -128,7 +128,7 @@ func TestHelp(t *testing.T) {
 	if err != nil || errs != "" || !strings.Contains(out, "-unsent") {
 		t.Errorf("run(-help) = %v, writes %q and, as errors, %q, want help as output", err, out, errs)
 	}
-	for _, want := range []string{"Ctrl-C", "-to unsent.jsonl"} {
+	for _, want := range []string{"Ctrl-C", "-to unsent.jsonl", "redis://user:password@host:port/db"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("run(-help) does not say %q:\n%s", want, out)
 		}

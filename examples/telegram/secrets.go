@@ -17,7 +17,7 @@ const minSecret = 3
 
 var (
 	looksLikeToken    = regexp.MustCompile(`[0-9]{5,}:[A-Za-z0-9_-]{20,}`)
-	looksLikeUserInfo = regexp.MustCompile(`(://)[^/\s@"]*@`)
+	looksLikeUserInfo = regexp.MustCompile(`://[^/\s@"]*@`)
 )
 
 // add makes a secret known, in all spellings in which an error might quote it. What is
@@ -46,7 +46,12 @@ func (s *secrets) hide(text string) string {
 		text = strings.ReplaceAll(text, secret, "***")
 	}
 	text = looksLikeToken.ReplaceAllString(text, "***")
-	return looksLikeUserInfo.ReplaceAllString(text, "$1***@")
+	return looksLikeUserInfo.ReplaceAllStringFunc(text, func(info string) string {
+		if info == "://user:password@" { // as help has it
+			return info
+		}
+		return "://***@"
+	})
 }
 
 // over returns a writer to w that hides the secrets in each Write.
