@@ -190,6 +190,9 @@ func (s *Scheduler) earliest(l *lane) int64 { return l.behindLead(s.floor(l)) }
 // has just become the head; else it comes back, and keeps its rank.
 func (s *Scheduler) enter(now int64, l *lane, fresh bool) {
 	s.lineUp(now, l, fresh)
+	if len(s.stirred) == 0 {
+		return
+	}
 	if fresh {
 		l = nil
 	}
@@ -269,9 +272,12 @@ func (s *Scheduler) suspend(l *lane) {
 	l.state, l.declined = parked, false
 }
 
-// acquire fills in l.uses for the head.
+// acquire fills in l.uses for the head, unless they are those of the job before it.
 func (s *Scheduler) acquire(now int64, l *lane) {
-	uses := l.uses[:0]
+	if len(l.uses) > 0 {
+		return
+	}
+	uses := l.uses
 	if uses == nil {
 		uses = l.one[:0]
 	}

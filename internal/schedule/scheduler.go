@@ -177,7 +177,13 @@ func (s *Scheduler) start(now int64, l *lane, slot int64) {
 	s.touch(l)
 	slot = max(slot, s.floor(l))
 	s.place = l.placeOf()
-	s.park(l)
+	same := s.nextIsUnderTheSame(now, l)
+	if same {
+		s.leavePeers(l)
+		l.state, l.declined = parked, false
+	} else {
+		s.park(l)
+	}
 	j := l.pop()
 	s.leaves(j)
 	s.jobs--
@@ -191,9 +197,21 @@ func (s *Scheduler) start(now int64, l *lane, slot int64) {
 		goOn = s.unkeep(l, j)
 	}
 	s.enter(now, l, true)
+	if same && l.state == parked {
+		s.release(l)
+	}
 	if goOn {
 		s.enterAll(now, l.name, nil)
 	}
+}
+
+// nextIsUnderTheSame reports whether the next head of a lane that asks will have the same
+// uses, which then need not be given up and acquired again: that is a good part of what a
+// start takes.
+func (s *Scheduler) nextIsUnderTheSame(now int64, l *lane) bool {
+	next := l.head.next
+	return next != nil && next.terms == l.head.terms && next.seq&(datedBit|goneBit) == 0 &&
+		len(l.uses) > 0 && l.uses[len(l.uses)-1].index >= 0 && l.aside() == nil && s.holdsEnd <= now
 }
 
 // Refusal is what the backend said of a request that it did not grant.
