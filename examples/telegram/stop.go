@@ -86,9 +86,13 @@ func (c *campaign) stoppedAtOnce() string {
 	if c.ledger == nil {
 		return "stopped at once"
 	}
+	s := "stopped at once"
 	path := shellWord(c.ledger.path)
-	return fmt.Sprintf("stopped at once; %s on their way may have arrived\ngo on with: -to %s\nand with -resend to send those again too",
-		counted(int(c.inFlight.Load()), "message"), path)
+	if n := int(c.inFlight.Load()); n > 0 {
+		s += fmt.Sprintf("; %s may have arrived, whose answers were awaited", counted(n, "message"))
+		return fmt.Sprintf("%s\ngo on with: -to %s\nand with -resend to send those again too", s, path)
+	}
+	return fmt.Sprintf("%s\ngo on with: -to %s", s, path)
 }
 
 // outlet is an output that may end, as that of "| head" does. Its first error stops the
