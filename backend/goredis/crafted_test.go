@@ -27,7 +27,7 @@ func craft(version byte, numbers ...float64) string {
 	return string(b)
 }
 
-// sound are the numbers of a limit with debt, as scripts/state.lua names them: at, tat,
+// sound are the numbers of a limit with debt, as scripts/clock.lua and quick.lua name them: at, tat,
 // last, interval, closed, turn, base, slot1, cost1 and count1.
 func sound() []float64 {
 	now := float64(time.Now().UnixMicro())

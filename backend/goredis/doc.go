@@ -11,7 +11,7 @@
 //     than 1 ms per second, or has stepped back by less, a start may be early by a
 //     part of a round trip.
 //   - A limit is one Redis key, Config.Prefix and the limit's key. It expires
-//     when its debt is paid. What its value means is written in scripts/state.lua.
+//     when its debt is paid. What its value means is written in scripts/clock.lua.
 //
 // # What Redis has to be
 //

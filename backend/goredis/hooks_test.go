@@ -127,3 +127,15 @@ func (c lossyConn) Read(b []byte) (int, error) {
 		}
 	}
 }
+
+// panicky makes the scripts of a client panic while it is on.
+type panicky struct{ on atomic.Bool }
+
+func (p *panicky) hook() redis.Hook {
+	return around(func(cmds []redis.Cmder, next func([]redis.Cmder) error) error {
+		if isScript(cmds[0]) && p.on.Load() {
+			panic("in a hook")
+		}
+		return next(cmds)
+	})
+}

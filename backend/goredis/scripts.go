@@ -7,8 +7,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+//go:embed scripts/clock.lua
+var clockSource string
+
 //go:embed scripts/state.lua
-var shared string
+var stateSource string
+
+//go:embed scripts/quick.lua
+var quickSource string
 
 //go:embed scripts/reserve.lua
 var reserveOwn string
@@ -27,7 +33,8 @@ var holdsSource string
 
 // Redis keeps scripts by the hash of their source, until SCRIPT FLUSH or its end.
 var (
-	reserveSource = shared + reserveOwn
+	shared        = clockSource + stateSource
+	reserveSource = clockSource + quickSource + stateSource + reserveOwn
 	reserveHash   = redis.NewScript(reserveSource).Hash()
 	holdScript    = newScript(shared + holdOwn)
 	releaseSource = shared + releaseOwn

@@ -150,7 +150,8 @@ func TestUserNeedsWhatTheDocsSay(t *testing.T) {
 		}
 		rules := slices.Delete(slices.Clone(needed), i, i+1)
 		b := setUser(t, server, append(rules, "~limits:*")...)
-		d := decide(t, b, request(limit(fmt.Sprint("new", i), every(time.Hour, 1))))[0]
+		// Only a request of several limits needs EXISTS.
+		d := decide(t, b, request(limit(fmt.Sprint("new", i), every(time.Hour, 1)), limit(fmt.Sprint("more", i), every(time.Hour, 1))))[0]
 		if d.Granted || d.Undecided {
 			t.Errorf("Reserve() of a user without %s = %+v, want a SetupError", missing, d)
 		}
@@ -170,7 +171,7 @@ func TestCommandsRenamed(t *testing.T) {
 	for _, command := range []string{"EVALSHA", "EVAL", "MGET", "TIME", "SET", "EXISTS"} {
 		server := redistest.Start(t, "--rename-command", command, `""`)
 		b := newBackend(t, server.Client(t), Config{})
-		wantSetup(t, decide(t, b, request(limit("k", every(time.Hour, 1))))[0], "disable")
+		wantSetup(t, decide(t, b, request(limit("k", every(time.Hour, 1)), limit("l", every(time.Hour, 1))))[0], "disable")
 	}
 }
 

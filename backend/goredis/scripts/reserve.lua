@@ -1,10 +1,4 @@
--- Decides a batch of requests, in their order, each all or nothing.
---
--- KEYS     the keys of all limits, each once
--- ARGV[1]  the requests: see appendRequest and appendLimit in codec.go
--- ARGV[2]  milliseconds for which a limit is kept beyond its debt
--- Returns now, the decisions, and which limits had other params before: see decision and
--- eachMixed in codec.go.
+-- Decides a batch of requests as quick.lua says, in their order, each all or nothing.
 local REQUEST, LIMIT, DECISION = '<I4Bdd', '<I4ddd', '<BI4Bdd'
 local UNLIMITED, HELD_BY, IN_TURN = 1, 2, 4
 local REFUSED, GRANTED, FOREIGN = 0, 1, 2
@@ -37,8 +31,6 @@ local function rebase(k, t)
   interval[k] = t
   seal(k)
 end
-
-local RECALL = 500000 -- gcra.Recall
 
 -- outdated tells whether a record makes no difference any more when it is forgotten.
 local function outdated(slot, cost, count)
