@@ -68,6 +68,10 @@
 // load is spread over the nodes. Otherwise the error is [ErrCrossSlot], before
 // anything is sent. A prefix that has a hash tag puts all limits into one slot.
 //
+// Each node has batches and calls of its own, and a call to one that does not answer ends
+// after a second, whatever the options of the client: what is granted later is given back.
+// The set of holds is on one node; while that fails, Hold does too.
+//
 // When a node fails the backend has the client look at once which node has its slots now,
 // so that limits go on within about a second of when a replica has taken over. Any
 // ClusterOptions.ClusterStateReloadInterval will do.
