@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -131,6 +132,11 @@ func command(t *testing.T, a *api, dir, shell string, args ...string) *process {
 
 func (p *process) start(t *testing.T) {
 	t.Helper()
+	// A process ignores the signals that the one which starts it ignores, as tests do that
+	// run in the background or under nohup, but not those that it catches.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, stopSignals...)
+	defer signal.Stop(caught)
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
