@@ -43,6 +43,14 @@ func (p *price) place() *int32 { return &p.pos }
 func (g *gate) suit(p gcra.FreqLimitParams) {
 	most := max(p.Burst, 1)
 	g.shut = g.cost > most
+	switch t := g.tree(); {
+	case g.shut:
+		g.also = &shutUntil
+	case t != nil:
+		g.also = &t.turn
+	default:
+		g.also = &openFrom
+	}
 	g.headroom = gcra.Headroom(p, min(g.cost, most))
 }
 

@@ -200,6 +200,11 @@ const mostLapses = 256
 
 // arriveAll lets the jobs come whose dates have come at tau. It reports whether all have.
 func (s *Scheduler) arriveAll(now int64) bool {
+	return s.dates.first == nil && s.tried.first == nil && len(s.stirred) == 0 || s.arriveSome(now)
+}
+
+// arriveSome is arriveAll if there are dates, apart so that arriveAll can be inlined.
+func (s *Scheduler) arriveSome(now int64) bool {
 	for _, q := range [...]*queue[*byDate]{&s.dates, &s.tried} {
 		for q.len() > 0 && q.top().NotBefore <= s.tau {
 			if s.came == mostArrivals {

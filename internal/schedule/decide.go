@@ -203,7 +203,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 		s.startFree(now, l, slot)
 		return j, false
 	}
-	first := l.isFirst()
+	first := j.terms == nil || l.isFirst()
 	s.withdraw(l)
 	s.unawait(j)
 	l.state = asking

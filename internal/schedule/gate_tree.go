@@ -74,6 +74,11 @@ func (s *Scheduler) growTree(lim *limit) {
 	}
 	t.ready.limit, t.timed.limit = lim, lim
 	lim.tree = t
+	for _, g := range t.byCost {
+		if g.cost > 0 {
+			g.suit(lim.params)
+		}
+	}
 	for _, g := range watched {
 		s.watch(g)
 	}

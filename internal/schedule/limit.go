@@ -56,6 +56,7 @@ type gate struct {
 	headroom int64  // how long before the TAT it opens; 0 if it is shut
 	turn     int64  // the backend is not to be asked for a slot before then
 	outage   *int64 // closed until then in any case; nil for jobs without limits
+	also     *int64 // the same, but that is no slot: shutUntil, gateTree.turn or openFrom
 
 	waiting queue[*cohort]
 	solo    cohort // the lanes that wait for this gate alone
@@ -67,6 +68,13 @@ type gate struct {
 
 	node *gateNode // in limit.tree; of a tree's ready gate, where the first lane is
 }
+
+// What gate.also points to, so that gate.open is short enough to be inlined: if the gate is
+// shut, and if it is neither shut nor in a tree.
+var (
+	shutUntil int64 = never
+	openFrom  int64 = math.MinInt64
+)
 
 // gateState is where a gate is.
 type gateState uint8
@@ -92,14 +100,7 @@ func (g *readyGate) place() *int32            { return &g.pos }
 
 // open is the instant from which the gate is open.
 func (g *gate) open() int64 {
-	if g.shut {
-		return never
-	}
-	at := max(g.slot(), g.turn)
-	if t := g.tree(); t != nil {
-		at = max(at, t.turn)
-	}
-	return at
+	return max(g.slot(), g.turn, *g.also)
 }
 
 // slot is the earliest slot behind the gate. It may be before the instant at
@@ -235,7 +236,7 @@ func (lim *limit) find(cost int) (g *gate, gates int) {
 // initGate sets up a gate of a limit, which may be nil.
 func (s *Scheduler) initGate(g *gate, lim *limit, cost int) {
 	s.gateID++
-	g.id, g.limit, g.cost = s.gateID, lim, cost
+	g.id, g.limit, g.cost, g.also = s.gateID, lim, cost, &openFrom
 	if cost > 0 {
 		g.suit(lim.params)
 		g.outage = &s.outage
@@ -258,7 +259,10 @@ func (s *Scheduler) opensEarlier(lim *limit) {
 
 // hasten is called when a gate may open earlier than it seemed to.
 func (s *Scheduler) hasten(g *gate) {
-	if at := g.open(); g.in == timed && at < g.at {
+	if g.in != timed {
+		return
+	}
+	if at := g.open(); at < g.at {
 		g.at = at
 		s.timed.fix((*timedGate)(g))
 	}
