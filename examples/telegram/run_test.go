@@ -1,12 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/freqlimit/dispatcher/examples/telegram/internal/botapi"
 )
 
 // said runs the program and returns what it writes to its standard output and its
@@ -137,5 +144,126 @@ func TestHelp(t *testing.T) {
 	_, usage := errors.AsType[usageError](err)
 	if !usage || out != "" || errs != "flag provided but not defined: -nonsense (-help lists them)\n" {
 		t.Errorf("run(-nonsense) = %v, writes %q and, as errors, %q", err, out, errs)
+	}
+}
+
+func TestParse(t *testing.T) {
+	t.Setenv("TELEGRAM_TOKEN", "")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-token", "1:a"}, "-to is missing: a token is given, and the demo's chats are not yours to write to; -demo runs the demo"},
+		{[]string{"-storm", "-token", "1:a", "-to", "x.csv"}, "-storm is for the demo's own server: a token is given; -demo leaves it out"},
+		{[]string{"-server", "http://x"}, "-token is missing: -server is given"},
+		{[]string{"-workers", "0"}, "-workers is 0: must be at least 1"},
+		{[]string{"-to", "x.csv"}, "the token is missing: TELEGRAM_TOKEN is not set; -demo sends the file to a server of the program's own"},
+		{[]string{"now"}, `unknown argument "now"`},
+	} {
+		if _, err := parse(c.args, io.Discard, &secrets{}); err == nil || err.Error() != c.want {
+			t.Errorf("parse(%q) = %v, want %s", c.args, err, c.want)
+		}
+	}
+	o, err := parse([]string{"-token", "1:a", "-to", "x.csv"}, io.Discard, &secrets{})
+	if err != nil || o.workers != 32 {
+		t.Errorf("parse = %+v, %v", o, err)
+	}
+}
+
+// send runs the program as a user does, over real HTTP, and returns what it
+// says.
+func send(t *testing.T, api http.Handler, args ...string) (said string, err error) {
+	t.Helper()
+	server := httptest.NewServer(api)
+	defer server.Close()
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	err = run(t.Context(), append([]string{"-token", botapi.DefaultToken, "-server", server.URL}, args...), nil, out, out)
+	content, readErr := os.ReadFile(out.Name())
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
+	return string(content), err
+}
+
+// toFile makes a file to send, in a directory of its own that is made the
+// current one.
+func toFile(t *testing.T, name, content string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRunReal(t *testing.T) {
+	toFile(t, "to.csv", "chat_id,text\n1,hello\n2,\"hello, you\"\n-3,hi all\n")
+	server := botapi.New(botapi.Config{})
+	said, err := send(t, server, "-to", "to.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if server.Stats().Accepted != 3 || !strings.Contains(said, "  sent                  3\n") || strings.Contains(said, "left over") {
+		t.Errorf("the server accepted %d; said\n%s", server.Stats().Accepted, said)
+	}
+	if files, _ := filepath.Glob("*"); !slices.Equal(files, []string{"to.csv"}) {
+		t.Errorf("the files %q are there, want to.csv alone", files)
+	}
+}
+
+// A file of unsent messages that is there already stops the program before it has
+// sent anything.
+func TestRunRefusesToReplaceUnsent(t *testing.T) {
+	toFile(t, "to.csv", "chat_id,text\n1,hello\n")
+	if err := os.WriteFile("unsent.jsonl", []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := botapi.New(botapi.Config{})
+	_, err := send(t, server, "-to", "to.csv")
+	if err == nil || !strings.HasPrefix(err.Error(), "unsent.jsonl exists") {
+		t.Errorf("run() = %v, want an error that names unsent.jsonl", err)
+	}
+	if content, err := os.ReadFile("unsent.jsonl"); err != nil || string(content) != "precious" || server.Stats().Accepted != 0 {
+		t.Errorf("unsent.jsonl holds %q, %v and %d were sent, want it as it was and none", content, err, server.Stats().Accepted)
+	}
+}
+
+// What fails is left over in the file, also when that is the one that is sent.
+// What is blocked is not.
+func TestRunLeavesFailed(t *testing.T) {
+	const (
+		bye  = `{"chat_id":"2","text":"bye"}` + "\n"
+		left = `{"_delivery":"failed", "chat_id":"2","text":"bye"}` + "\n"
+	)
+	toFile(t, "unsent.jsonl", `{"chat_id":"1","text":"hello"}`+"\n"+bye+`{"chat_id":"3","text":"hello"}`+"\n")
+	server := botapi.New(botapi.Config{Blocked: func(chatID string) bool { return chatID == "3" }})
+	refusing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if bytes.Contains(body, []byte("bye")) {
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, `{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}`)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		server.ServeHTTP(w, r)
+	})
+	said, err := send(t, refusing, "-to", "unsent.jsonl")
+	if err == nil || err.Error() != "1 message failed" {
+		t.Errorf("run() = %v, want that 1 message failed", err)
+	}
+	if want := "left over: 1 message to 1 chat, 0 not sent and 1 failed\n"; !strings.Contains(said, want) {
+		t.Errorf("said\n%s\nwant %q in it", said, want)
+	}
+	if got, err := os.ReadFile("unsent.jsonl"); err != nil || string(got) != left {
+		t.Errorf("unsent.jsonl holds %q, %v, want %q", got, err, left)
+	}
+	if files, _ := filepath.Glob("*"); !slices.Equal(files, []string{"unsent.jsonl"}) {
+		t.Errorf("the files %q are there, want unsent.jsonl alone", files)
 	}
 }
