@@ -315,7 +315,7 @@ func (f *FreqLimit) answered(ctx context.Context, key string, l *line, w *waiter
 		case d.Granted:
 			l.since = d.Slot
 			l.give(slot{d.Slot, d.Stamp})
-		case d.Err == nil && l.again.IsZero(): // else whoever asks next is told the error
+		case d.Err == nil && l.again.IsZero(): // else the next to ask is told the error
 			watch = f.worthWatching(d.Slot.Sub(answered))
 			// A refusal may name a slot within the horizon, which has come nearer: not
 			// so often that this would be a loop without end.

@@ -70,7 +70,7 @@ func TestNodeHangs(t *testing.T) {
 	})
 }
 
-// Whoever has gone for good gets nothing, and what other nodes have granted is given back.
+// A caller that has gone for good gets nothing, and what other nodes have granted is given back.
 func TestLeaveWhileNodeHangs(t *testing.T) {
 	b, c, limits := hanging(t)
 	defer c.servers[0].Resume()

@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr *os
 	p := program{stdin: stdin, stdout: out, watched: isTerminal(stdout), stderr: hidden.over(stderr), hidden: hidden, stop: stop}
 	err := p.perform(ctx, args)
 	if errors.Is(err, flag.ErrHelp) {
-		return nil // whoever has read enough of it, as "| head" does
+		return nil // a reader that has read enough of it, as "| head" does
 	}
 	if broken := out.broken.Load(); broken != nil && err == nil {
 		err = broken

@@ -12,7 +12,7 @@ package schedule
 // "Randomized Search Trees", 1996).
 type gateTree struct {
 	byCost map[int]*gate // all gates of the limit
-	root   *gateNode     // those with cohorts, but for cost 0
+	root   *gateNode     // those with cohorts, except for cost 0
 	unused *gateNode     // nodes to use again, linked by left
 	turn   int64         // as gate.turn, of all gates in the tree
 	claim  *claim        // that keeps lanes waiting there; nil: none
