@@ -1,6 +1,6 @@
-// Package gcra is the arithmetic of the Generic Cell Rate Algorithm: what a
-// rate limit is ([FreqLimitParams]), what it remembers of a key ([State]) and
-// when the next event may happen.
+// Package gcra implements the arithmetic of the Generic Cell Rate Algorithm. A rate limit is a
+// [FreqLimitParams], made by [PerSecond], [PerMinute], [PerHour] or [Every]. A [State] is what
+// the algorithm stores for a key, and says when the next event may happen.
 //
 // GCRA is the leaky bucket as a meter, described in ITU-T Recommendation I.371
 // and in the ATM Forum's Traffic Management Specification. It keeps one number
@@ -13,16 +13,15 @@
 // an event may happen at any instant from TAT - tau on, and moves TAT to
 // max(TAT, instant) + T. It follows that
 //
-//   - Burst events may happen at one instant, if the key has rested;
+//   - Burst events may happen at one instant, if the key has no debt;
 //   - in every half-open window W there are at most Burst - 1 + ceil(W/T)
-//     events, in whatever order their instants were given out;
-//   - a key whose TAT has passed is as good as a key never seen.
+//     events, whatever the order in which their instants were given out;
+//   - a key whose TAT has passed is the same as a new key.
 //
-// A [Ledger] keeps a few of the latest charges beside the TAT, so that they can be
-// taken back.
+// A [Ledger] also keeps the latest charges, so that they can be taken back.
 //
-// The package is pure: it reads no clock, takes no lock, does no input or
-// output and allocates nothing but errors and the records of a Ledger. Instants are int64 nanoseconds since
-// an epoch of the caller's choice, zero or later. All arithmetic is exact;
-// intervals are rounded up, so rounding never lets an event through early.
+// The package is pure: it reads no clock, takes no lock and does no input or output. It
+// allocates only errors and the records of a Ledger. Instants are int64 nanoseconds since an
+// epoch of the caller's choice, zero or later. All arithmetic is exact. Intervals are
+// rounded up, so rounding never lets an event through early.
 package gcra

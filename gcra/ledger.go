@@ -6,20 +6,19 @@ import (
 	"time"
 )
 
-// Recall is how long after its slot a charge can be taken back if others were made
-// since. Until another is made it can be taken back however old it is.
+// Recall is how long after its slot a charge can be taken back if later charges were made. The
+// latest charge can be taken back however old it is.
 const Recall = 500 * time.Millisecond
 
-// Ledger is a [State] that remembers its latest charges one by one, so that any of
-// them can be taken back, in any order. What is left then is what there would be if
-// the charge had never been made and all others at the slots that they have.
+// Ledger is a [State] that remembers its latest charges one by one, so that any of them can be
+// taken back, in any order. The state is then as if the charge had never been made, with all
+// other charges at the slots that they have.
 //
-// A Ledger keeps the charges that may still be taken back and make a difference:
-// those since the key last rested, and of these the ones whose slots are not older
-// than [Recall]. Equal costs at one slot, or one after another at the limit's pace,
-// take up one record. There are at most 33 records; what the oldest of them stands
-// for can't be taken back once there would be more. So a Ledger is small: a key that
-// is used evenly needs no memory beside the Ledger itself.
+// A Ledger remembers charges made since the key last had no debt, if their slots are not older
+// than [Recall]. Charges of equal cost at one slot, or evenly spaced at the limit's rate, share
+// a record. There are at most 33 records. One more, and the charges of the oldest can't be
+// taken back any more. So a Ledger is small: a key that is used evenly needs no memory
+// beyond the Ledger itself.
 //
 // The zero value is a key that was never charged. A Ledger must not be copied, and
 // the caller guards it against concurrent use. Params given to its methods must be
@@ -27,26 +26,26 @@ const Recall = 500 * time.Millisecond
 type Ledger struct {
 	state State
 
-	// Invariant: state.TAT is base after all of older and then latest, and
-	// state.Last is the latest slot of them, or one that has passed.
+	// Invariant: state.TAT is base after the charges of older and then latest.
+	// state.Last is the latest slot of these, or a slot that has passed.
 	base   int64
 	latest run
 	older  *history // nil until it is needed
 }
 
-// history is the records before the latest, in the order of the charges.
+// history holds the records before the latest, in the order of the charges.
 type history struct{ runs []run }
 
-// mostRuns is how many records a history has at most.
+// mostRuns is the most records of a history.
 const mostRuns = 32
 
-// NewLedger returns a ledger of a key whose charges were made elsewhere. They can't
-// be taken back.
+// NewLedger returns a ledger that starts with state s. Charges made before can't be taken
+// back.
 func NewLedger(s State) Ledger {
 	return Ledger{state: s, base: s.TAT, latest: sealed(s.Last)}
 }
 
-// State returns what the key's charges add up to.
+// State returns the state of the key.
 func (l *Ledger) State() State { return l.state }
 
 // Slot is [State.Slot].
@@ -105,9 +104,9 @@ func (l *Ledger) Charge(now, slot int64, p FreqLimitParams, cost int) {
 // is forgotten: see [Ledger], [Ledger.Rebase] and [Recall]. Charges of one cost at
 // one slot are all the same: each Refund takes back one of them.
 //
-// The limit never opens before a slot that is still held. So what was taken back may
-// show only once later slots are taken back too, or have passed: at Burst 1 a charge
-// taken back between two others leaves a hole of one interval.
+// The limit never opens before a slot that is still held. So a refund may have no effect until
+// later slots are taken back too, or have passed: at Burst 1 a charge taken back between two
+// others leaves a hole of one interval.
 func (l *Ledger) Refund(slot int64, p FreqLimitParams, cost int) bool {
 	t := int64(p.Interval())
 	if l.state.Interval != t || !l.remove(slot, cost, t) {
@@ -129,7 +128,7 @@ func (l *Ledger) history() []run {
 	return l.older.runs
 }
 
-// seal makes all charges so far such that can't be taken back.
+// seal forgets all charges so far, so that they can't be taken back.
 func (l *Ledger) seal() {
 	l.base, l.latest = l.state.TAT, sealed(l.state.Last)
 	if l.older != nil {
@@ -137,7 +136,7 @@ func (l *Ledger) seal() {
 	}
 }
 
-// keep puts the latest record with the older ones, less those that are too old.
+// keep moves the latest record to the older ones, and drops those that are outdated.
 func (l *Ledger) keep(now, t int64) {
 	runs, n := l.history(), 0
 	for n < len(runs) && runs[n].outdated(now, t) {
@@ -154,8 +153,8 @@ func (l *Ledger) keep(now, t int64) {
 	l.insert(len(runs)-n, l.latest, t)
 }
 
-// insert puts a record among the older ones. If there are too many, the two oldest
-// become one that can't be taken back.
+// insert adds a record to the older ones. If there are too many, it merges the two oldest into
+// one that can't be taken back.
 func (l *Ledger) insert(at int, r run, t int64) {
 	if l.older == nil {
 		l.older = &history{}

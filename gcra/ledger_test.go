@@ -4,14 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/freqlimit/dispatcher/internal/seeds"
+	"pgregory.net/rapid"
 )
 
 // charge is one that a ledger was told of.
@@ -151,8 +150,7 @@ func TestLedgerIsExact(t *testing.T) {
 // Traps 11 and 13: beyond what a ledger remembers it allows less than it might, never
 // more: slots that are held obey the bound, and a refund of what is not held is refused.
 func TestLedgerNeverAllowsMore(t *testing.T) {
-	for seed := range uint64(1000) {
-		random := rand.New(rand.NewPCG(11, seed))
+	for _, random := range seeds.First(t, 1000) {
 		b := &book{p: gcra.FreqLimitParams{Limit: 1, Period: time.Duration(1+random.IntN(100)) * time.Millisecond, Burst: 1 + random.IntN(60)}}
 		var gone []charge
 		for range 300 {
@@ -171,17 +169,17 @@ func TestLedgerNeverAllowsMore(t *testing.T) {
 			case 5:
 				for _, c := range gone {
 					if before := b.State(); !slices.Contains(b.held, c) && b.Refund(c.slot, b.p, c.cost) {
-						t.Fatalf("seed %d: %+v.Refund(%d, cost %d) a second time = true, want false", seed, before, c.slot, c.cost)
+						t.Fatalf("%+v.Refund(%d, cost %d) a second time = true, want false", before, c.slot, c.cost)
 					}
 				}
 			}
 			tat, last := replay(b.held, b.p)
 			if s := b.State(); s.TAT < tat && tat > b.now || s.Last != last && max(s.Last, last) > b.now {
-				t.Fatalf("seed %d: %+v at %d, want TAT from %d on and Last %d", seed, s, b.now, tat, last)
+				t.Fatalf("%+v at %d, want TAT from %d on and Last %d", s, b.now, tat, last)
 			}
 		}
 		if err := checkWindows(slotsOf(b.held), b.p); err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
+			t.Fatal(err)
 		}
 	}
 }
@@ -324,7 +322,7 @@ func TestLedgerOfHugeCosts(t *testing.T) {
 	}
 }
 
-// Trap 9: debt that is measured anew goes by the slots that are still held, not by those
+// Trap 9: debt that is measured again goes by the slots that are still held, not by those
 // that were taken back.
 func TestRebaseAfterRefund(t *testing.T) {
 	p := gcra.FreqLimitParams{Limit: 1, Period: 10}
@@ -345,7 +343,7 @@ func TestRebaseAfterRefund(t *testing.T) {
 }
 
 // Trap 9: slots to come that can't be taken back any more are still the latest, whatever is
-// taken back after them: debt that is measured anew goes by them.
+// taken back after them: debt that is measured again goes by them.
 func TestLedgerKnowsTheLatestSlotHeld(t *testing.T) {
 	p := gcra.FreqLimitParams{Limit: 1, Period: 10, Burst: 1000}
 	for name, charge := range map[string]func(l *gcra.Ledger) (slot int64){

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// MaxSpan is the longest time that Burst intervals of a limit may take, and the
-// furthest ahead that a slot may be taken: 100 years of 365 days. Within it no
-// sum of instants overflows int64 nanoseconds.
+// MaxSpan is the longest time that Burst intervals of a limit may take, and how far ahead a
+// slot may be taken: 100 years of 365 days. Within it no sum of instants overflows int64
+// nanoseconds.
 const MaxSpan = 100 * 365 * 24 * time.Hour
 
 // ErrParams is matched, through [errors.Is], by every error that
@@ -95,8 +95,9 @@ func (p FreqLimitParams) Validate() error {
 	return nil
 }
 
-// plainlyValid reports whether params are valid, as far as that shows without a division,
-// which is slow: not even Burst times Period exceeds [MaxSpan].
+// plainlyValid reports whether params are certainly valid: Burst times Period does not exceed
+// [MaxSpan]. It avoids a division, which is slow. If it returns false, params may still be
+// valid.
 func (p FreqLimitParams) plainlyValid() bool {
 	if p.Limit < 1 || int64(p.Limit) > int64(p.Period) || p.Burst < 0 {
 		return false
@@ -154,7 +155,7 @@ func (p FreqLimitParams) Strict() FreqLimitParams {
 	of := func(burst int) FreqLimitParams {
 		return FreqLimitParams{Limit: p.Limit - burst + 1, Period: p.Period, Burst: burst}
 	}
-	// The larger the burst, the longer the intervals: all bursts from too large on are.
+	// Intervals grow with the burst. So if a burst is too large, all larger ones are too.
 	tooLarge := sort.Search(min(p.burst(), p.Limit), func(i int) bool { return of(i+1).Validate() != nil }) + 1
 	return of(tooLarge - 1)
 }

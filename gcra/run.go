@@ -2,21 +2,20 @@ package gcra
 
 import "math"
 
-// run is a record of charges of one cost that were made one after another: all at one
-// slot, or each so many intervals after the one before as it costs. So are the slots of
-// a burst after a rest, and those of a limit that is always busy. The zero value is a
-// record of none.
+// run is a record of consecutive charges of one cost c. Either all are at one slot, like a
+// burst after a rest, or they are c intervals apart, like the slots of a busy limit. The zero
+// value is a record of no charges.
 type run struct {
 	slot  int64 // of the first
 	cost  int32 // of each; 0: see sealed
-	count int32 // how many, negative if they are one after another
+	count int32 // the number of charges, negative if they are spaced
 }
 
-// sealed is a record of charges that can't be taken back, the latest of them at slot. It
-// changes no TAT.
+// sealed returns a record of charges that can't be taken back, the latest of them at slot.
+// It changes no TAT.
 func sealed(slot int64) run { return run{slot: slot, count: 1} }
 
-// newRun is a record of n charges.
+// newRun returns a record of n charges.
 func newRun(slot int64, cost int32, n int64, spaced bool) run {
 	switch {
 	case n == 0:
@@ -27,17 +26,17 @@ func newRun(slot int64, cost int32, n int64, spaced bool) run {
 	return run{slot, cost, int32(n)}
 }
 
-// size is how many charges there are.
+// size returns the number of charges.
 func (r run) size() int64 { return max(int64(r.count), -int64(r.count)) }
 
-// total is by how much the charges together move a TAT. T is t, here and below.
+// total returns how far all charges together move a TAT. Here and below, t is the interval T.
 func (r run) total(t int64) int64 { return r.size() * int64(r.cost) * t }
 
-// after is a TAT after the charges. It is the same whether they are at one slot or one
-// after another: of the latter each is as much later as there is less behind it.
+// after returns what the charges make of a TAT. The result is the same for charges at one slot
+// and for spaced ones: a later slot of the latter has as much less charged after it.
 func (r run) after(tat, t int64) int64 { return max(tat, r.slot) + r.total(t) }
 
-// last is the slot of the last charge.
+// last returns the slot of the last charge.
 func (r run) last(t int64) int64 {
 	if r.count > 0 {
 		return r.slot
@@ -45,7 +44,7 @@ func (r run) last(t int64) int64 {
 	return r.slot + max(r.size()-1, 0)*int64(r.cost)*t
 }
 
-// outdated reports whether the record makes no difference any more when it is forgotten.
+// outdated reports whether the record can be forgotten without any effect.
 func (r run) outdated(now, t int64) bool {
 	if r.cost == 0 {
 		return r.slot <= now

@@ -2,9 +2,10 @@ package gcra
 
 import (
 	"math"
-	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/freqlimit/dispatcher/internal/seeds"
 )
 
 // charges are the slots of a record.
@@ -23,9 +24,8 @@ func (r run) charges(t int64) (slots []int64) {
 // once, and leads to the same TAT as they do.
 func TestRunHoldsWhatWasAdded(t *testing.T) {
 	const interval = 3
-	longest := 0
-	for seed := range uint64(3000) {
-		random := rand.New(rand.NewPCG(7, seed))
+	longest, runs := 0, 0
+	for _, random := range seeds.First(t, 3000) {
 		cost := 1 + random.IntN(2)
 		r, want := run{slot: 10, cost: int32(cost), count: 1}, []int64{10}
 		for range 30 {
@@ -34,12 +34,12 @@ func TestRunHoldsWhatWasAdded(t *testing.T) {
 				want = append(want, slot)
 			}
 			if other := r; other.add(slot, cost+1, interval) {
-				t.Fatalf("seed %d: %+v takes in another cost", seed, r)
+				t.Fatalf("%+v takes in another cost", r)
 			}
 		}
-		longest = max(longest, len(want))
+		longest, runs = max(longest, len(want)), runs+1
 		if got := r.charges(interval); !slices.Equal(got, want) || r.last(interval) != slices.Max(want) {
-			t.Fatalf("seed %d: %+v holds %d, the last at %d, want %d", seed, r, got, r.last(interval), want)
+			t.Fatalf("%+v holds %d, the last at %d, want %d", r, got, r.last(interval), want)
 		}
 		for _, tat := range []int64{0, 9, 10, 11, 20, 50} {
 			after := tat
@@ -47,24 +47,24 @@ func TestRunHoldsWhatWasAdded(t *testing.T) {
 				after = max(after, slot) + int64(cost)*interval
 			}
 			if got := r.after(tat, interval); got != after {
-				t.Fatalf("seed %d: TAT %d after %+v = %d, want %d", seed, tat, r, got, after)
+				t.Fatalf("TAT %d after %+v = %d, want %d", tat, r, got, after)
 			}
 		}
 		for slot := range int64(100) {
 			before, after, ok := r.split(slot, cost, interval)
 			if i := slices.Index(want, slot); !ok {
 				if i >= 0 {
-					t.Fatalf("seed %d: %+v.split(%d) = false, want true", seed, r, slot)
+					t.Fatalf("%+v.split(%d) = false, want true", r, slot)
 				}
 			} else if got := append(before.charges(interval), after.charges(interval)...); i < 0 || !slices.Equal(got, slices.Delete(slices.Clone(want), i, i+1)) {
-				t.Fatalf("seed %d: %+v.split(%d) = %+v, %+v, want the others", seed, r, slot, before, after)
+				t.Fatalf("%+v.split(%d) = %+v, %+v, want the others", r, slot, before, after)
 			}
 			if _, _, ok := r.split(slot, cost+1, interval); ok {
-				t.Fatalf("seed %d: %+v.split(%d) with another cost = true, want false", seed, r, slot)
+				t.Fatalf("%+v.split(%d) with another cost = true, want false", r, slot)
 			}
 		}
 	}
-	if longest < 4 {
+	if longest < 4 && runs > 1 { // one seed alone may do so
 		t.Errorf("the longest record has %d charges, want 4 at least", longest)
 	}
 }

@@ -2,20 +2,19 @@ package gcra
 
 import "math/bits"
 
-// State is all that GCRA remembers of one key. The zero value is a key that was
-// never charged. A State is a plain value: methods return the changed one, and
-// the caller guards it against concurrent use. To take charges back, use a
-// [Ledger].
+// State is what GCRA stores for one key. The zero value is a key that was never charged. A
+// State is a plain value: methods return the changed State, and the caller guards it against
+// concurrent use. To take charges back, use a [Ledger].
 //
 // Params given to its methods must be valid, and costs valid for the params.
 type State struct {
-	// TAT is the theoretical arrival time. The key is in debt until then.
+	// TAT is the theoretical arrival time. The key has debt until then.
 	TAT int64
 
 	// Last is the latest slot given out.
 	Last int64
 
-	// Interval is T of the params that charged the key last, 0 before.
+	// Interval is T of the latest charge; 0 if there was none.
 	Interval int64
 }
 
@@ -25,15 +24,15 @@ func (s State) Slot(now int64, p FreqLimitParams, cost int) int64 {
 	return max(now, s.TAT-Headroom(p, cost))
 }
 
-// Headroom is how long before a key's TAT an event of the given cost may
-// happen: (Burst - cost) * T nanoseconds. At cost 1 it is tau.
+// Headroom returns how long before a key's TAT an event of the given cost may happen:
+// (Burst - cost) * T nanoseconds. At cost 1 it is tau.
 func Headroom(p FreqLimitParams, cost int) int64 {
 	return int64(p.burst()-cost) * int64(p.Interval())
 }
 
-// Charge returns the state after an event of the given cost at slot. It never
-// moves TAT back, whatever the order of the slots. It does not ask whether the
-// event was allowed: see [State.Slot].
+// Charge returns the state after an event of the given cost at slot. It never moves TAT
+// back, whatever the order of the slots. It does not check that the event is allowed: see
+// [State.Slot].
 func (s State) Charge(slot int64, p FreqLimitParams, cost int) State {
 	interval := int64(p.Interval())
 	return State{
@@ -43,15 +42,14 @@ func (s State) Charge(slot int64, p FreqLimitParams, cost int) State {
 	}
 }
 
-// Rebase returns the state as the given params see it when others charged it.
-// Debt that lies ahead of now and of the last slot given out is counted in
-// events and measured in the new interval. So a limit that is raised lets events
-// through at the new pace at once, and one that is lowered pays for the burst
-// that was used up before. No debt is forgiven, lest users of one key whose
-// params differ wipe out each other's.
+// Rebase converts a state that was charged under other params to p. It counts the debt after
+// now, and after the last slot given out, in events, and measures it in the new interval. So
+// a raised limit lets events through at the new rate at once, and a lowered one pays for the
+// burst that was used before. Rebase forgives no debt: callers that use one key with
+// different params don't erase each other's.
 //
-// Without it a TAT is an instant, whoever put it there: that is how
-// aiofreqlimit treats a key that is used with two sets of params.
+// Without Rebase, a TAT is an instant, and the interval that it was charged with does not
+// matter. aiofreqlimit treats a key with two sets of params that way.
 func (s State) Rebase(now int64, p FreqLimitParams) State {
 	interval := int64(p.Interval())
 	if s.Interval == 0 || s.Interval == interval {
