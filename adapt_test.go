@@ -48,8 +48,8 @@ func (s *secretive) handle(context.Context, dispatcher.Job[int]) error {
 	return nil
 }
 
-// phase is what became of requests in some minutes in which the limit stayed where it
-// was, after as many in which its pace was looked for.
+// phase counts the requests of some minutes in which the server's limit stayed the same, after
+// as many in which the dispatcher looked for it.
 type phase struct{ served, refused int }
 
 // meet has a dispatcher that is allowed 30 jobs a second meet a server that takes 10, then
@@ -93,8 +93,8 @@ func meet(t *testing.T, adapt *dispatcher.Adapt) (phases []phase) {
 	return phases
 }
 
-// A limit finds the pace of a server that does not tell its own: with a tenth of the
-// refusals it gets as much done, and no more than its params ever.
+// A limit finds the rate of a server that does not publish it: with a tenth of the
+// refusals it gets as much done, and never more than its params.
 func TestAdaptFindsThePace(t *testing.T) {
 	stubborn := meet(t, nil)
 	adapted := meet(t, &dispatcher.Adapt{})
@@ -158,8 +158,7 @@ func TestAdaptCountsRefusals(t *testing.T) {
 	}
 }
 
-// Params that are set for a limit, and those that new jobs bring, are those that its
-// pace is a share of.
+// The factor applies to the params that are set for a limit, and to those that new jobs bring.
 func TestAdaptUnderOtherParams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -205,9 +204,9 @@ func TestAdaptUnderOtherParams(t *testing.T) {
 	})
 }
 
-// A pace creeps back while nothing else happens: what waits behind a limit that was slowed
-// down to a job in 100 minutes does not wait for so long.
-func TestAdaptCreepsWhileNothingHappens(t *testing.T) {
+// A limit recovers while nothing else happens: a job that waits behind a limit of one job in 100
+// minutes does not wait that long.
+func TestAdaptRecoversWhileNothingHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin, last := time.Now(), time.Duration(0)
 		d, err := dispatcher.New(memory.New(memory.Config{}), func(_ context.Context, job dispatcher.Job[int]) error {

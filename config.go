@@ -7,24 +7,25 @@ import (
 
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/freqlimit/dispatcher/internal/engine"
+	"github.com/freqlimit/dispatcher/internal/panics"
 	"github.com/freqlimit/dispatcher/internal/schedule"
 )
 
-// Order says which of the jobs that may start now starts first, after priority.
-// It decides only among jobs whose limits are all open: no order ever holds one
-// up for another that can't start.
+// Order says which of the jobs that could start now starts first, after priority. A job that
+// can't start never holds up one that can.
 type Order int
 
 const (
-	// Fair is the key that has been ready longest: a key with one job does not
-	// wait behind a key with a thousand. The default.
+	// Fair starts the key that has been ready longest: a key with one job doesn't wait behind
+	// a key with a thousand. It is the default.
 	Fair Order = iota
 
-	// FIFO is the job that was submitted first.
+	// FIFO starts the job that was submitted first.
 	FIFO
 
-	// Backlog is the key with the most jobs waiting. All work is done soonest:
-	// a long lane, which its own limit holds to a pace, starts early.
+	// Backlog starts the key with the most waiting jobs. Everything is done soonest, because
+	// long queues, which their own limits slow down, start early.
 	Backlog
 )
 
@@ -35,82 +36,85 @@ func (o Order) String() string { return schedule.Order(o).String() }
 const (
 	DefaultWorkers  = 16
 	DefaultCapacity = 1 << 20
-	DefaultHorizon  = 5 * time.Millisecond
+	DefaultHorizon  = engine.HorizonInProcess
 
 	DefaultStopTimeout = 10 * time.Second
 )
 
-// Config is optional in every field. It is read once, by [New].
+// Config configures a [Dispatcher]. All fields are optional. [New] reads it once.
 type Config[T any] struct {
-	// Workers is how many handlers may run at once. Workers are started as they
-	// are needed and then kept. Defaults to 16.
+	// Workers is how many handlers may run at once. Workers are started when they are needed,
+	// and then kept. Defaults to 16.
 	Workers int
 
-	// Capacity is how many jobs may wait. Submit returns ErrFull to more. Jobs
-	// that run again always have room. Defaults to 1,048,576.
+	// Capacity is how many jobs may wait. Submit returns [ErrFull] for more. Jobs that run
+	// again always have room. Defaults to 1,048,576.
 	Capacity int
 
-	// Limits gives the limits of a job that brings none, each key once. It is
-	// called by Submit, so it must be quick and safe for concurrent use. The
-	// result must not be changed later. Defaults to Params.
+	// Limits returns the limits of a job whose own Limits are empty, each key once. Submit
+	// calls it, so it must be quick and safe for concurrent use. The result must not be
+	// changed later. Defaults to Params.
 	Limits func(key string, payload T) []Limit
 
-	// Params is the limit of every key, under the key's own name. It is for the
-	// simple case and may not be set beside Limits. Defaults to no limit: then
-	// the dispatcher is a plain pool of workers.
+	// Params is the limit of each key, named after the key. It is a short form of Limits, and
+	// must not be set together with it. Defaults to no limit: the dispatcher is then a pool of
+	// workers.
 	Params gcra.FreqLimitParams
 
-	// Order is which of the jobs that may start now goes first. Defaults to Fair.
+	// Order decides which of the jobs that could start now starts first. Defaults to Fair.
 	Order Order
 
-	// Serial makes jobs of one key run one after another: the next one starts
-	// only when the handler of the one before has returned. So messages to one
-	// chat never overtake each other, not even in the network. A job that is to run
-	// again, but for [Snooze], is still the one before. Defaults to
-	// false: jobs of a key start in order, but may overlap, and two that start
-	// at one instant, on two workers, have no order that anyone could see.
+	// Serial makes jobs of one key run one after another: the next one starts only when the
+	// handler of the one before has returned. So messages to one chat never overtake each
+	// other, not even in the network. A job that is to run again, except after [Snooze], still
+	// counts as the one before. Defaults to false: jobs of a key start in order but may
+	// overlap, and two that start at the same instant on two workers have no visible order.
 	Serial bool
 
-	// Horizon is how far ahead of time a slot may be taken, and a worker set
-	// aside for it: a timer that is late by less, or a backend that takes less to
-	// answer, costs a limit nothing of its rate. From 1ns to 1s.
+	// Horizon is how far ahead a slot may be taken, and a worker set aside for it. A timer
+	// that is late by less, or a backend that answers within that time, costs a limit nothing
+	// of its rate. From 1ns to 1s.
 	//
-	// A backend in another process is asked for a slot when it is half of that
-	// ahead, and so for all that come in the other half at once.
+	// A backend in another process is asked for a slot when half of that is left, together
+	// with all slots of the other half.
 	//
-	// Defaults to 5ms for a backend in this process. For others it follows the
-	// round trips, as they are measured: four times the mean and eight times
-	// the mean deviation, but from 40ms to 1s.
+	// Defaults to 5ms for a backend in this process. For others it follows the measured round
+	// trips: four times the mean plus eight times the mean deviation, but from 40ms to 1s. If
+	// processes share a limit, all use the longest that one of them needs. So don't set it
+	// where they do.
 	Horizon time.Duration
 
-	// CoarseTimers makes do with the timers of package time, which on Linux are
-	// late by up to a millisecond. By default the last stretch before a slot is
-	// waited for with a timer of the kernel, and by watching the clock, which may
-	// take up to 5% of one core: then starts are some tens of microseconds late.
-	// On other systems it makes no difference.
+	// CoarseTimers uses only the timers of package time, which on Linux are late by up to a
+	// millisecond. By default the last stretch before a slot is spent with a kernel timer and
+	// by watching the clock, which may take up to 5% of a core. Starts are then some tens of
+	// microseconds late. On other systems it makes no difference.
 	CoarseTimers bool
 
-	// Events is called when something happens to a job or to the backend. Defaults to
-	// nobody.
+	// Events are called when something happens to a job or the backend. Defaults to none.
 	Events Events[T]
 
-	// Retry is what becomes of jobs whose handlers return an error. Defaults to
-	// nothing: they have failed.
+	// Retry is the policy for jobs whose handlers return an error. Defaults to no retries: the
+	// jobs have failed.
 	Retry Retry
 
-	// Adapt makes limits slow down while handlers are told to come again later, and creep
-	// back. Defaults to nothing: a limit has the params that it was given.
+	// Middleware wraps the handler: it is called for each run of a job. The first element is
+	// the outermost, and nil elements are skipped. Defaults to none.
+	Middleware []Middleware
+
+	// Adapt makes limits slow down when handlers return [RetryAfter], and recover afterwards.
+	// Defaults to nil: limits keep their params.
 	Adapt *Adapt
 
-	// StopTimeout is how long the handlers that run when the context of Run ends may go on
+	// StopTimeout is how long running handlers may go on after the context of Run has ended,
 	// before their own contexts end. If they, or Events, have not returned 5 s after that,
-	// calls that wait for them return [ErrStuck], so that a handler which waits for its own
-	// dispatcher ends too. A negative one ends the contexts at once. Defaults to 10s.
+	// calls that wait for them return [ErrStuck]; so a handler that waits for its own
+	// dispatcher ends too. A negative value ends the contexts at once. Defaults to 10s.
 	StopTimeout time.Duration
 
 	// Logger gets a line for each job that fails or panics, for a backend that goes down or
-	// comes back, and for jobs that wait for a Run which has not been called. Defaults to
-	// slog.Default, as it is at the time; slog.New(slog.DiscardHandler) writes nothing.
+	// recovers, and for jobs that wait for a Run that has not been called. Defaults to
+	// slog.Default at the time of the message. Use slog.New(slog.DiscardHandler) to log
+	// nothing.
 	Logger *slog.Logger
 }
 
@@ -127,6 +131,24 @@ func (c Config[T]) withDefaults(b backend.Backend) (Config[T], error) {
 		c.Adapt = new(c.Adapt.withDefaults())
 	}
 	return c, c.validate(b)
+}
+
+// engine returns the part of the config that the engine goes by.
+func (c *Config[T]) engine(b backend.Backend, o engine.Owner) engine.Config {
+	return engine.Config{
+		Backend:      b,
+		Owner:        o,
+		Workers:      c.Workers,
+		Capacity:     c.Capacity,
+		Params:       c.Params,
+		Order:        schedule.Order(c.Order),
+		Serial:       c.Serial,
+		Horizon:      c.Horizon,
+		CoarseTimers: c.CoarseTimers,
+		StopTimeout:  c.StopTimeout,
+		Adaptive:     c.Adapt.config(),
+		Logger:       c.Logger,
+	}
 }
 
 func (c Config[T]) validate(b backend.Backend) error {
@@ -154,22 +176,19 @@ func (c Config[T]) validate(b backend.Backend) error {
 	return nil
 }
 
-// limitsOf returns the limits of a job with the given ones; nil if it is under
-// Config.Params, or none, which is what nil was given for.
-func (d *Dispatcher[T]) limitsOf(key string, payload T, limits []Limit) ([]Limit, error) {
-	if limits == nil {
-		if d.cfg.Limits == nil {
-			return nil, nil // Params have been checked by New
-		}
-		var err error
-		if limits, err = d.cfg.callLimits(key, payload); err != nil {
-			return nil, err
-		}
+// limitsOf returns the limits of a job that is submitted: nil means that of Params, if
+// any, and NoLimits none.
+func (c *Config[T]) limitsOf(job *Job[T]) (limits []Limit, err error) {
+	switch {
+	case len(job.Limits) > 0 || isNoLimits(job.Limits):
+		return job.Limits, nil
+	case c.Limits == nil:
+		return nil, nil
 	}
-	return limits, backend.Check(d.backend, limits)
+	return c.callLimits(job.Key, job.Payload)
 }
 
 func (c *Config[T]) callLimits(key string, payload T) (limits []Limit, err error) {
-	defer catch(&err)
+	defer panics.Catch(&err)
 	return c.Limits(key, payload), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,7 +72,7 @@ func TestDrop(t *testing.T) {
 			s.submit("chat", named("m", i))
 			s.submit("other", named("o", i))
 		}
-		s.submitJob(job{Key: "chat", Payload: "dated", Options: &options{NotBefore: s.begin.Add(time.Hour)}})
+		s.submitJob(job{Key: "chat", Payload: "dated", NotBefore: s.begin.Add(time.Hour)})
 		s.submitJob(job{Key: "chat", Payload: "urgent", Priority: 1})
 		s.run()
 		time.Sleep(500 * time.Millisecond)
@@ -80,7 +81,7 @@ func TestDrop(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for j := range dropped {
+		for _, j := range dropped {
 			got = append(got, j.Payload)
 		}
 		if want := []string{"m0", "m1", "m2", "m3", "dated"}; !slices.Equal(got, want) {
@@ -189,7 +190,7 @@ func TestSetWorkers(t *testing.T) {
 	})
 }
 
-// WaitIdle waits for what waits and runs, be it submitted meanwhile; and no longer than
+// WaitIdle waits for what waits and runs, even if it was submitted meanwhile; and no longer than
 // its context or Run.
 func TestWaitIdle(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
@@ -283,7 +284,7 @@ func TestDropOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, inMemory(), config{}, nil)
 		s.PauseKey("chat")
-		s.submitJob(job{Key: "chat", Payload: "m0", Options: &options{NotBefore: s.begin.Add(time.Second)}})
+		s.submitJob(job{Key: "chat", Payload: "m0", NotBefore: s.begin.Add(time.Second)})
 		for i := range 4 {
 			time.Sleep(time.Millisecond)
 			s.submitJob(job{Key: "chat", Payload: named("m", i+1), Priority: i % 2})
@@ -294,7 +295,7 @@ func TestDropOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for j := range jobs {
+		for _, j := range jobs {
 			got = append(got, j.Payload)
 		}
 		if want := []string{"m0", "m1", "m2", "m3", "m4"}; !slices.Equal(got, want) {
@@ -365,5 +366,63 @@ func TestWaitIdleForWhatAHandlerHasSubmitted(t *testing.T) {
 			t.Errorf("Stats() after WaitIdle = %+v, want both to have ended", st)
 		}
 		s.drain()
+	})
+}
+
+// Any number of calls of WaitIdle return, also if the contexts of others have ended.
+func TestManyWaitIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		s := open(t, inMemory(), config{}, func(context.Context, job) error { <-release; return nil })
+		s.submit("k", "m")
+		const waiters = 1000
+		ctx, stop := context.WithCancel(t.Context())
+		var idle, canceled atomic.Int32
+		for range waiters {
+			go func() {
+				if err := s.WaitIdle(ctx); errors.Is(err, context.Canceled) {
+					canceled.Add(1)
+				}
+			}()
+			go func() {
+				if err := s.WaitIdle(t.Context()); err == nil {
+					idle.Add(1)
+				}
+			}()
+		}
+		wantWaiters := func(wantCanceled, wantIdle int32) {
+			t.Helper()
+			synctest.Wait()
+			if canceled.Load() != wantCanceled || idle.Load() != wantIdle {
+				t.Errorf("%d waits have been canceled and %d have ended, want %d and %d",
+					canceled.Load(), idle.Load(), wantCanceled, wantIdle)
+			}
+		}
+		wantWaiters(0, 0)
+		stop()
+		wantWaiters(waiters, 0)
+		close(release)
+		wantWaiters(waiters, waiters)
+		s.drain()
+	})
+}
+
+// Jobs that the scheduler has found unable to meet their deadlines are reported, though
+// nothing else is left to do and more of them have been found than are told at a time.
+func TestExpiredAreReportedAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const jobs = 256
+		s := prepare(t, inMemory(), config{}, nil)
+		x := []dispatcher.Limit{{Key: "x", Params: perSecond(1)}}
+		s.submitJob(job{Key: "k", Limits: x})
+		for range jobs {
+			// The slot is a nanosecond too late, and within the horizon of the deadline.
+			s.submitJob(job{Key: "k", Limits: x, Deadline: time.Now().Add(time.Second - 1)})
+		}
+		s.run()
+		s.drain()
+		if got := s.Stats(); got.Expired != jobs || got.Succeeded != 1 {
+			t.Errorf("Stats() = %+v, want %d expired", got, jobs)
+		}
 	})
 }

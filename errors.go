@@ -3,53 +3,69 @@ package dispatcher
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"time"
+
+	"github.com/freqlimit/dispatcher/internal/engine"
+	"github.com/freqlimit/dispatcher/internal/misuse"
+	"github.com/freqlimit/dispatcher/internal/panics"
 )
 
 // Sentinel errors, for [errors.Is].
 var (
-	// ErrClosed is returned by Submit after Shutdown or the end of Run: the job
-	// was not accepted.
-	ErrClosed = errors.New("dispatcher: closed")
+	// ErrClosed is returned by Submit after Shutdown or the end of Run. The job was not
+	// accepted.
+	ErrClosed = engine.ErrClosed
 
-	// ErrFull is returned by Submit while Config.Capacity jobs wait: the job was
-	// not accepted.
-	ErrFull = errors.New("dispatcher: full")
+	// ErrFull is returned by Submit while Config.Capacity jobs are waiting. The job was not
+	// accepted.
+	ErrFull = errors.New("dispatcher: queue full")
 
-	// ErrRunning is returned by a Run that is not the first.
-	ErrRunning = errors.New("dispatcher: Run may be called once")
+	// ErrRunning is returned by Run if it was called before.
+	ErrRunning = engine.ErrRunning
 
-	// ErrStopped is matched by the error of a job that was dropped: its dispatcher
-	// stopped before the job could start, or run again, or cut off its handler. The
-	// cause of the stop is matched too, and the error that the handler returned last.
-	ErrStopped = errors.New("dispatcher: stopped before the job was done")
+	// ErrStopped is matched by the error of a job that was dropped because its dispatcher
+	// stopped before the job could start or run again, or cut off its handler. The error also
+	// matches the cause of the stop, and the error that the handler returned last.
+	ErrStopped = errors.New("dispatcher: stopped before the job ended")
 
-	// ErrReentrant is matched by the error of a call that would wait for its caller: by a
-	// handler, or one of the Events, that waits for its own dispatcher or its own job. It is
-	// known by the context, which has to be the caller's or derived from it; with another one
-	// the call waits until Run's context has ended and returns [ErrStuck].
-	ErrReentrant = errors.New("dispatcher: the call would wait for its caller")
+	// ErrReentrant is matched by the error of a call that would wait for its caller: a
+	// handler, or one of the Events, that waits for its own dispatcher or job. The call
+	// recognizes its caller by the context, which must be the caller's or derived from it.
+	// With another context it waits until Run's context has ended, and returns [ErrStuck].
+	ErrReentrant = errors.New("dispatcher: call from a handler or event would wait for itself")
 
-	// ErrStuck is matched by the error of a call that waits for handlers or Events, if they have
-	// not returned 5 s after the end of their contexts, which is Config.StopTimeout after that of
-	// Run's. Run goes on to wait for them.
-	ErrStuck = errors.New("dispatcher: handlers have not returned after the end of their contexts")
+	// ErrStuck is matched by the error of a call that waits for handlers or Events that have
+	// not returned 5 s after the handlers' contexts ended. Those end Config.StopTimeout after
+	// Run's context. Run still waits for them.
+	ErrStuck = engine.ErrStuck
 
-	// ErrDropped is the error of a job that was dropped by [Dispatcher.Drop].
-	ErrDropped = errors.New("dispatcher: dropped")
+	// ErrDropped is the error of a job that [Dispatcher.Drop] dropped.
+	ErrDropped = errors.New("dispatcher: job dropped")
 
-	// ErrCanceled is the error of a job that was canceled by [Handle.Cancel], and
-	// the cause of the end of its handler's context.
-	ErrCanceled = errors.New("dispatcher: canceled")
+	// ErrCanceled is the error of a job that [Handle.Cancel] canceled, and the cause with
+	// which the context of its handler ended.
+	ErrCanceled = errors.New("dispatcher: job canceled")
 
 	// ErrExpired is the error of a job that could not start by its Deadline.
-	ErrExpired = errors.New("dispatcher: the deadline of the job has passed")
+	ErrExpired = errors.New("dispatcher: job deadline passed")
 
 	// ErrConfig is matched by every [*ConfigError].
-	ErrConfig = errors.New("dispatcher: invalid configuration")
+	ErrConfig = misuse.ErrConfig
 
 	// ErrGoexit is the error of a job whose handler ended its goroutine with
 	// [runtime.Goexit], as t.FailNow does in tests.
-	ErrGoexit = errors.New("dispatcher: the handler called runtime.Goexit")
+	ErrGoexit = errors.New("dispatcher: handler called runtime.Goexit")
+
+	// ErrDuplicate is matched by every [*DuplicateError].
+	ErrDuplicate = errors.New("dispatcher: duplicate job ID")
+
+	// ErrNoStart is returned by [Handle.Estimate] for a job that isn't expected to start: it
+	// has ended, is paused, its deadline comes first, or the start is over 100 years away.
+	ErrNoStart = errors.New("dispatcher: job is not expected to start")
+
+	// ErrRetryAfter is matched by the errors of [ParseRetryAfter].
+	ErrRetryAfter = errors.New("dispatcher: invalid Retry-After: want seconds or an HTTP date")
 )
 
 // endError is the error of a job that was dropped or canceled, with what its handler returned last.
@@ -87,40 +103,30 @@ func (e *endError) Unwrap() []error {
 }
 
 // ConfigError says which argument of a function, such as [New], or which field of a
-// [Config] or of [Options] is wrong. It matches [ErrConfig], and whatever Err matches.
-type ConfigError struct {
-	Field  string // as in "Workers"
-	Value  any    // the offending value
-	Reason string // what the value must be
-	Err    error  // a more precise error, or nil
-}
+// [Config] or of a [Job] is wrong. It matches [ErrConfig], and whatever Err matches.
+// Its fields are:
+//
+//	Field  string // as in "Workers"
+//	Value  any    // the offending value
+//	Reason string // what the value must be
+//	Err    error  // a more precise error, or nil
+type ConfigError = misuse.ConfigError
 
-// Error implements error.
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("dispatcher: %s is %v: %s", e.Field, e.Value, e.Reason)
-}
-
-// Is reports whether target is [ErrConfig].
-func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
-
-// Unwrap returns e.Err.
-func (e *ConfigError) Unwrap() error { return e.Err }
-
-// FullError is the error of a Submit that found no room. It matches [ErrFull].
+// FullError is the error of a Submit for which there was no room. It matches [ErrFull].
 type FullError struct {
 	Capacity int // Config.Capacity
 }
 
 // Error implements error.
 func (e *FullError) Error() string {
-	return fmt.Sprintf("dispatcher: full: Config.Capacity, %d jobs, are waiting", e.Capacity)
+	return fmt.Sprintf("dispatcher: queue full (capacity %d)", e.Capacity)
 }
 
 // Is reports whether target is [ErrFull].
 func (e *FullError) Is(target error) bool { return target == ErrFull }
 
-// HoldsError is the error of a job that has failed because its handler returned a
-// [RetryAfter] more often than [Retry] lets it. It unwraps to that.
+// HoldsError is the error of a job that failed because its handler returned [RetryAfter] more
+// often than [Retry] allows. It unwraps to the handler's last error.
 type HoldsError struct {
 	MaxHolds int   // Retry.MaxHolds
 	Err      error // what the handler returned last
@@ -128,30 +134,22 @@ type HoldsError struct {
 
 // Error implements error.
 func (e *HoldsError) Error() string {
-	return fmt.Sprintf("dispatcher: told to retry later more than %d times (Retry.MaxHolds): %v", e.MaxHolds, e.Err)
+	return fmt.Sprintf("dispatcher: more than %d retry-after responses (Retry.MaxHolds): %v", e.MaxHolds, e.Err)
 }
 
 // Unwrap returns e.Err.
 func (e *HoldsError) Unwrap() error { return e.Err }
 
 // PanicError is the error of a job whose handler panicked, and of a Submit
-// during which Config.Limits did. If the value is an error, it is unwrapped.
-type PanicError struct {
-	Value any    // what was passed to panic
-	Stack []byte // as [runtime/debug.Stack] prints it
-}
+// during which Config.Limits did. If the value is an error, Unwrap returns it. Its fields
+// are:
+//
+//	Value any    // what was passed to panic
+//	Stack []byte // as [runtime/debug.Stack] prints it
+type PanicError = panics.Error
 
-// Error implements error. It leaves out the stack.
-func (e *PanicError) Error() string { return fmt.Sprintf("dispatcher: panic: %v", e.Value) }
-
-// Unwrap returns Value if it is an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}
-
-// StopError is returned by Run when its context has ended. It matches the error of the
-// context and its cause.
+// StopError is returned by Run when its context has ended. It matches the error of the context
+// and its cause.
 type StopError struct {
 	Dropped int   // jobs that have ended as [Dropped] because of it
 	Err     error // the cause of the end of the context
@@ -161,7 +159,7 @@ type StopError struct {
 
 // Error implements error.
 func (e *StopError) Error() string {
-	return fmt.Sprintf("dispatcher: stopped, %d jobs dropped: %v", e.Dropped, e.Err)
+	return fmt.Sprintf("dispatcher: stopped with %d jobs dropped: %v", e.Dropped, e.Err)
 }
 
 // Unwrap returns the cause and the error of the context.
@@ -172,8 +170,8 @@ func (e *StopError) Unwrap() []error {
 	return []error{e.Err, e.end}
 }
 
-// ShutdownError says what is left when Shutdown does not wait for it, and why it doesn't. The
-// dispatcher goes on draining; end the context of Run to stop it.
+// ShutdownError is returned by Shutdown if it doesn't wait for all jobs. It says what is left,
+// and why. The dispatcher goes on draining; end the context of Run to stop it.
 type ShutdownError struct {
 	Waiting int   // jobs that have not started
 	Running int   // jobs whose handlers have not returned
@@ -182,8 +180,95 @@ type ShutdownError struct {
 
 // Error implements error.
 func (e *ShutdownError) Error() string {
-	return fmt.Sprintf("dispatcher: shutdown: %d jobs waiting and %d running: %v", e.Waiting, e.Running, e.Err)
+	return fmt.Sprintf("dispatcher: shutdown: %d jobs queued, %d running: %v", e.Waiting, e.Running, e.Err)
 }
 
 // Unwrap returns e.Err.
 func (e *ShutdownError) Unwrap() error { return e.Err }
+
+// RetryAfterError is returned by [RetryAfter].
+type RetryAfterError struct {
+	Delay  time.Duration
+	Keys   []string // to hold
+	Limits bool     // hold the keys of the job's limits too
+	Err    error    // the cause, or nil
+}
+
+// Holding returns a copy of the error that holds these keys instead of the job's own. The job
+// still waits for d. Calls add up: each adds its keys.
+func (e *RetryAfterError) Holding(keys ...string) *RetryAfterError {
+	c := *e
+	c.Keys = slices.Concat(e.Keys, keys)
+	return &c
+}
+
+// HoldingLimits returns a copy of the error that holds the keys of all the job's limits, for a
+// server that doesn't say which limit it means. It adds them to the keys of
+// [RetryAfterError.Holding]. For a job without limits it holds the job's key.
+func (e *RetryAfterError) HoldingLimits() *RetryAfterError {
+	c := *e
+	c.Limits = true
+	return &c
+}
+
+// Error implements error.
+func (e *RetryAfterError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("dispatcher: retry after %v", e.Delay)
+	}
+	return fmt.Sprintf("dispatcher: retry after %v: %v", e.Delay, e.Err)
+}
+
+// Unwrap returns e.Err.
+func (e *RetryAfterError) Unwrap() error { return e.Err }
+
+// HeldKeys returns the keys that the error holds for a job with this key and these limits. The
+// caller must not change the result.
+func (e *RetryAfterError) HeldKeys(key string, limits []Limit) []string {
+	keys := e.Keys
+	if e.Limits {
+		keys = slices.Clone(keys)
+		for _, l := range limits {
+			if !slices.Contains(keys, l.Key) {
+				keys = append(keys, l.Key)
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return []string{key}
+	}
+	return keys
+}
+
+// SnoozeError is returned by [Snooze].
+type SnoozeError struct {
+	Delay time.Duration
+}
+
+// Error implements error.
+func (e *SnoozeError) Error() string { return fmt.Sprintf("dispatcher: run again after %v", e.Delay) }
+
+// PermanentError is returned by [Permanent].
+type PermanentError struct {
+	Err error
+}
+
+// Error returns the text of Err.
+func (e *PermanentError) Error() string { return fmt.Sprint(e.Err) }
+
+// Unwrap returns e.Err.
+func (e *PermanentError) Unwrap() error { return e.Err }
+
+// DuplicateError is the error of a submission whose ID belongs to a job that is waiting or
+// running. It matches [ErrDuplicate].
+type DuplicateError struct {
+	ID string
+}
+
+// Error implements error.
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("dispatcher: duplicate job ID %.100q: already queued or running", e.ID)
+}
+
+// Is reports whether target is [ErrDuplicate].
+func (e *DuplicateError) Is(target error) bool { return target == ErrDuplicate }

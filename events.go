@@ -6,17 +6,16 @@ import (
 	"time"
 )
 
-// Events is called when something happens to a job or to the backend: for outcomes, metrics
-// and traces. All fields are optional. The zero value calls nobody and costs nothing.
-// [JoinEvents] makes one of several; the packages dispatcherotel and dispatcherprom have ready
-// ones.
+// Events is a set of functions that are called when something happens to a job or the backend:
+// for outcomes, metrics and traces. All fields are optional. The zero value calls nothing and
+// costs nothing. [JoinEvents] combines several; the package dispatcherotel has ready ones.
 //
-// The functions must be safe for concurrent use. Those that are about a job that runs or ran are
-// called by its worker, which does nothing else meanwhile. The others, about jobs that were
-// dropped, canceled, expired or rejected before they ran and about the backend, are called one
-// after another by a goroutine of their own. So a slow function delays other reports and keeps a
-// worker busy, but delays no start for which a worker is free; what is still to be reported stays
-// in memory. Run returns when all calls have.
+// The functions must be safe for concurrent use. Those about a job that runs or ran are called
+// by its worker, which does nothing else meanwhile. The others, about jobs that end without
+// running and about the backend, are called one after another by a goroutine of their own. So
+// a slow function keeps a worker busy or delays other reports, but delays no start for which a
+// worker is free. Reports that have to wait are kept in memory. Run returns when all calls
+// have returned.
 //
 // A panic is logged and changes nothing.
 type Events[T any] struct {
@@ -24,26 +23,26 @@ type Events[T any] struct {
 	// handler's context.
 	Started func(ctx context.Context, job Job[T])
 
-	// Retried is called by the worker when the handler has returned err, and the job
-	// will run again after delay, or later if its limits demand it. The context carries the
-	// values of the one that was passed to Submit.
+	// Retried is called by the worker when the handler has returned err and the job will run
+	// again, after delay or, if its limits demand it, later. The context carries the values of
+	// the context that was passed to Submit.
 	Retried func(ctx context.Context, job Job[T], err error, delay time.Duration)
 
-	// Done is called once for each accepted job, when its outcome is known and its [Handle], if
-	// it has one, has the result. The context carries the values of the one that was passed to
-	// Submit, and does not end.
+	// Done is called once for each accepted job, when its outcome is known and its [Handle],
+	// if it has one, has the result. The context carries the values of the context that was
+	// passed to Submit, and doesn't end.
 	Done func(ctx context.Context, result Result[T])
 
-	// BackendDown is called when the backend begins to fail. Jobs that have limits wait
-	// until it answers again: see [Stats].
+	// BackendDown is called when the backend begins to fail. Jobs with limits wait until it
+	// answers again: see [Stats].
 	BackendDown func(ctx context.Context, err error)
 
 	// BackendUp is called when the backend answers again.
 	BackendUp func(ctx context.Context)
 }
 
-// JoinEvents returns Events that calls each function of all the given ones, one after another.
-// If one panics, those after it are called nevertheless.
+// JoinEvents returns Events that call each function of all the given ones, in order. If one
+// panics, the next are still called.
 func JoinEvents[T any](events ...Events[T]) Events[T] {
 	var all Events[T]
 	for _, e := range events {
@@ -89,7 +88,7 @@ func both[A any](first, next func(context.Context, A)) func(context.Context, A) 
 	}
 }
 
-// watchJobs reports whether somebody is told of jobs.
+// watchJobs reports whether any function for jobs is set.
 func (e *Events[T]) watchJobs() bool { return e.Started != nil || e.Retried != nil || e.Done != nil }
 
 func (d *Dispatcher[T]) tellStarted(ctx context.Context, job Job[T]) {
@@ -107,14 +106,14 @@ func (d *Dispatcher[T]) tellDone(ctx context.Context, r *Result[T]) {
 	d.cfg.Events.Done(ctx, *r)
 }
 
-// tellBackend says that the backend has begun to fail with err or, if that is nil, that it
-// answers again.
+// tellBackend calls BackendDown with err or, if err is nil, BackendUp.
 func (d *Dispatcher[T]) tellBackend(ctx context.Context, err error) {
-	if err == nil {
+	switch e := &d.cfg.Events; {
+	case err == nil && e.BackendUp != nil:
 		defer d.logPanic("Events.BackendUp")
-		d.cfg.Events.BackendUp(ctx)
-		return
+		e.BackendUp(ctx)
+	case err != nil && e.BackendDown != nil:
+		defer d.logPanic("Events.BackendDown")
+		e.BackendDown(ctx, err)
 	}
-	defer d.logPanic("Events.BackendDown")
-	d.cfg.Events.BackendDown(ctx, err)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"time"
 
 	"github.com/freqlimit/dispatcher"
 	"github.com/freqlimit/dispatcher/backend/memory"
@@ -14,8 +13,8 @@ import (
 type Message struct{ Text string }
 
 var (
-	perBot  = gcra.FreqLimitParams{Limit: 30, Period: time.Second}
-	perChat = gcra.FreqLimitParams{Limit: 1, Period: time.Second}
+	perBot  = gcra.PerSecond(30)
+	perChat = gcra.PerSecond(1)
 )
 
 func send(ctx context.Context, job dispatcher.Job[Message]) error {

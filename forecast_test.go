@@ -119,7 +119,7 @@ func TestEstimate(t *testing.T) {
 			handles = append(handles, s.track(job{Key: "chat", Payload: named("m", i), Limits: under}))
 			s.submit("other", named("o", i), limit("bot", perSecond(1)))
 		}
-		dated := s.track(job{Key: "dated", Payload: "dated", Options: &options{NotBefore: s.begin.Add(time.Minute)}})
+		dated := s.track(job{Key: "dated", Payload: "dated", NotBefore: s.begin.Add(time.Minute)})
 		s.PauseKey("stuck")
 		stuck := s.track(job{Key: "stuck"})
 		time.Sleep(500 * time.Millisecond)
@@ -157,8 +157,8 @@ func TestPlanRefuses(t *testing.T) {
 	if err := bad(job{Limits: []dispatcher.Limit{limit("x", every(-1))}}, config{}); !errors.Is(err, gcra.ErrParams) {
 		t.Errorf("Plan() with bad params = %v, want ErrParams", err)
 	}
-	if err := bad(job{Options: &options{Timeout: -1}}, config{}); !errors.Is(err, dispatcher.ErrConfig) {
-		t.Errorf("Plan() with bad options = %v, want ErrConfig", err)
+	if err := bad(job{Timeout: -1}, config{}); !errors.Is(err, dispatcher.ErrConfig) {
+		t.Errorf("Plan() with a negative Timeout = %v, want ErrConfig", err)
 	}
 	if err := bad(job{}, config{Workers: -1}); !errors.Is(err, dispatcher.ErrConfig) {
 		t.Errorf("Plan() with a bad Config = %v, want ErrConfig", err)
@@ -344,7 +344,7 @@ func TestForecastEndsAfter100Years(t *testing.T) {
 func TestForecastOfDatesFarAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, inMemory(), config{}, nil)
-		h := s.track(job{Key: "a", Options: &options{NotBefore: s.begin.AddDate(150, 0, 0)}})
+		h := s.track(job{Key: "a", NotBefore: s.begin.AddDate(150, 0, 0)})
 		if f, err := s.Forecast(t.Context(), 0); err != nil || f.Jobs != 0 || f.Stuck != 1 {
 			t.Errorf("Forecast() = %+v, %v, want the one job stuck", f, err)
 		}

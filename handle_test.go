@@ -195,8 +195,8 @@ func TestHandlesAreDoneAfterRun(t *testing.T) {
 		s := open(t, inMemory(), config{Params: every(time.Hour)}, nil)
 		var handles []*dispatcher.Handle[string]
 		for i := range 5 {
-			o := &dispatcher.Options{NotBefore: time.Now().Add(time.Duration(i) * time.Hour)}
-			handles = append(handles, s.track(job{Key: "chat", Payload: fmt.Sprint(i), Options: o}))
+			date := time.Now().Add(time.Duration(i) * time.Hour)
+			handles = append(handles, s.track(job{Key: "chat", Payload: fmt.Sprint(i), NotBefore: date}))
 		}
 		time.Sleep(time.Minute)
 		s.cut()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/freqlimit/dispatcher/backend"
 )
@@ -11,32 +12,75 @@ import (
 // Limit is one rate limit that a job is under: a key, its params and a cost.
 type Limit = backend.Limit
 
-// Job is a payload with the key and the limits under which it is handled. Set
-// the fields and pass it to [Dispatcher.SubmitJob]; the handler gets it back
-// with its methods filled in.
+// NoLimits is the value of [Job.Limits] for a job under no limits, even if Config.Limits or
+// Config.Params would give it some. It is an empty slice that is recognized by its identity:
+// a copy made by slices.Clone is an ordinary empty slice. Appending to NoLimits makes an
+// ordinary slice too.
+var NoLimits = noLimits[:0:0]
+
+// noLimits is what NoLimits points to. It holds nothing that could be changed.
+var noLimits [1]Limit
+
+// isNoLimits reports whether a slice is NoLimits.
+func isNoLimits(limits []Limit) bool {
+	return len(limits) == 0 && unsafe.SliceData(limits) == &noLimits[0]
+}
+
+// Job is a payload with a key, limits and whatever else decides when and how it runs. Most
+// jobs need only a Key and a Payload; the zero value of any other field does nothing. Set the
+// fields and pass the Job to [Dispatcher.SubmitJob]. The handler gets it back with the limits
+// that apply and with its methods filled in.
 type Job[T any] struct {
-	// Key names the lane of the job: jobs of one key and one priority start in
-	// the order of submission. Any string will do; the empty one is a key like
-	// any other. With Config.Params it is also the key of the limit.
+	// Key decides the order: jobs with the same key and priority start in the order of
+	// submission. It may be any string; the empty one is a key like any other. With
+	// Config.Params it is also the key of the limit.
 	Key string
 
-	// Payload is what the handler works on. It may be nil where T allows.
+	// Payload is the data for the handler. It may be nil if T allows that.
 	Payload T
 
-	// Limits are the limits that the job is under, each key once. Nil: those
-	// that Config.Limits or Config.Params give. Empty but not nil: none. The
-	// slice must not be changed once the job has been submitted.
+	// Limits are the limits that the job is under, each key once. If they are empty,
+	// Config.Limits or Config.Params decides; [NoLimits] means none at all. The slice must not
+	// be changed after submission.
 	Limits []Limit
 
-	// Priority goes before Config.Order: of the jobs that may start now, one
-	// with a higher Priority starts first. It does not reserve anything, so it
-	// costs others no time that this job can't use. Defaults to 0; may be
-	// negative.
+	// Priority comes before Config.Order: of the jobs that could start now, the one with the
+	// highest Priority starts first. It reserves nothing, so a job that has to wait for a
+	// limit costs the others no time. Defaults to 0. It may be negative.
 	Priority int
 
-	// Options are what few jobs need: an ID, dates, a timeout, a policy of their
-	// own for retries. They must not be changed once the job has been submitted.
-	Options *Options
+	// ID identifies the job among all that are waiting or running, whatever their keys. An ID
+	// is free again once its job has ended. Any number of jobs may have the empty ID.
+	ID string
+
+	// OnDuplicate decides what happens if a job with the same ID is waiting or running.
+	// Defaults to RejectDuplicate: Submit returns a [*DuplicateError]. Other values need an ID.
+	OnDuplicate OnDuplicate
+
+	// NotBefore is the earliest time at which the job may start. The job takes its place in
+	// its key's queue as if it were submitted at that time: behind the jobs submitted earlier,
+	// ahead of those submitted later. Until then it holds up no other job. The zero time, or
+	// one in the past, means now.
+	NotBefore time.Time
+
+	// Deadline is the latest slot that the job may have. If the job can't get a slot by then,
+	// it ends as [Expired], and its limits are not charged. If the job is retried, the
+	// Deadline applies to each start. It must not be before NotBefore. The zero time means no
+	// deadline.
+	Deadline time.Time
+
+	// Timeout ends the handler's context this long after each start, with the cause
+	// [context.DeadlineExceeded]. Defaults to 0: no timeout.
+	Timeout time.Duration
+
+	// Retry replaces Config.Retry for this job. Nil means Config.Retry. What it points to must
+	// not be changed after submission.
+	Retry *Retry
+
+	// Meta holds data about the job for the handler and Events, such as a tenant or a trace
+	// context. The dispatcher doesn't use it. The map must not be changed after submission,
+	// not even by the handler.
+	Meta map[string]string
 
 	epoch           *time.Time // instant 0 of the dispatcher; nil before the job is submitted
 	submitted, slot int64      // instants
@@ -47,21 +91,21 @@ type Job[T any] struct {
 // noSlot is the slot of a job that has none.
 const noSlot = -1
 
-// Attempt returns how many times the job has been started, this time included:
-// 1 at first, more after [RetryAfter], [Snooze] and errors that are retried. It is 0
-// before.
+// Attempt returns how many times the job has been started, including this time: 1 at first,
+// more after [RetryAfter], [Snooze] and errors that are retried. It is 0 before the first
+// start.
 func (j Job[T]) Attempt() int { return j.attempt }
 
-// Failures returns how many times the handler has failed before: what counts for
-// Retry.MaxAttempts.
+// Failures returns how many times the handler has failed before. Retry.MaxAttempts counts
+// these.
 func (j Job[T]) Failures() int { return j.failures }
 
 // Submitted returns when the job was accepted.
 func (j Job[T]) Submitted() time.Time { return j.at(j.submitted) }
 
-// Slot returns the instant from which the job was allowed to start: never later
-// than the start of its handler. It is zero if the job did not get one. That of a job
-// without limits may be as early as its submission, though it waited for a worker.
+// Slot returns the instant from which the job was allowed to start. Its handler never starts
+// earlier. It is zero if the job did not get a slot. The slot of a job without limits may be
+// as early as its submission, even if the job waited for a worker.
 func (j Job[T]) Slot() time.Time { return j.at(j.slot) }
 
 func (j *Job[T]) at(instant int64) time.Time {
@@ -71,14 +115,13 @@ func (j *Job[T]) at(instant int64) time.Time {
 	return j.epoch.Add(time.Duration(instant))
 }
 
-// Handler does the work of a job. Its error, or its panic, is the outcome of
-// this job alone.
+// Handler does a job. Its error or panic is the outcome of this job alone.
 //
-// The context has the values of the one that was passed to Submit. It ends
-// Config.StopTimeout after Run's, with the same cause; a handler should return soon
+// The context carries the values of the context that was passed to Submit. It ends
+// Config.StopTimeout after Run's context, with the same cause. A handler should return soon
 // after.
 //
-// A handler must not wait for what waits for it: see [ErrReentrant].
+// A handler must not wait for something that waits for it: see [ErrReentrant].
 type Handler[T any] func(ctx context.Context, job Job[T]) error
 
 // Outcome is how a job ended.
@@ -88,17 +131,15 @@ const (
 	// Succeeded: the handler returned nil.
 	Succeeded Outcome = iota + 1
 
-	// Failed: the handler returned an error, or the backend said that the limits
-	// of the job can never be met.
+	// Failed: the handler returned an error, or the limits of the job can never be met.
 	Failed
 
 	// Panicked: the handler panicked, or called runtime.Goexit.
 	Panicked
 
-	// Dropped: Run's context ended before the job started, or before it ran
-	// again, or the handler returned the error of its own context, or the cause,
-	// when that had ended for the same reason; or the job was dropped by
-	// [Dispatcher.Drop].
+	// Dropped: Run's context ended before the job could start or run again; or the handler's
+	// context ended because of that, and the handler returned its error or cause; or
+	// [Dispatcher.Drop] was called.
 	Dropped
 
 	// Expired: the job could not start by its Deadline.
@@ -128,19 +169,19 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("Outcome(%d)", int(o))
 }
 
-// Result is what Events.Done is told of a job.
+// Result says how a job ended. Events.Done and [Handle.Wait] get it.
 type Result[T any] struct {
 	Job     Job[T]
 	Outcome Outcome
 
-	// Err is nil if the job succeeded; what the handler returned, or what the
-	// backend has against its limits, if it failed; a [*PanicError] or [ErrGoexit]
-	// if it panicked; an error that matches [ErrStopped] or [ErrDropped] if it was
-	// dropped, [ErrExpired] if it expired, [ErrCanceled] if it was canceled.
+	// Err is nil if the job succeeded. If it failed, Err is the handler's error, or says why
+	// its limits can't be met. If it panicked, Err is a [*PanicError] or [ErrGoexit].
+	// Otherwise it matches [ErrStopped] or [ErrDropped] if the job was dropped, [ErrExpired]
+	// if it expired, and [ErrCanceled] if it was canceled.
 	Err error
 
-	// Started and Ended are when the handler was called, for the last time, and
-	// when it returned. Both are zero if the job did not end by its handler.
+	// Started and Ended are the times at which the handler was last called and returned. Both
+	// are zero if the job ended without its handler.
 	Started, Ended time.Time
 }
 

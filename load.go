@@ -1,18 +1,15 @@
 package dispatcher
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"iter"
-	"slices"
 	"time"
 
 	"github.com/freqlimit/dispatcher/gcra"
 	"github.com/freqlimit/dispatcher/internal/schedule"
 )
 
-// Load is how many jobs wait, by what the first of their key and priority waits for.
+// Load counts waiting jobs by what the first job of their key and priority waits for.
 type Load struct {
 	Ready   int // for a worker, or for nothing: they have their slots
 	Limited int // for a limit
@@ -22,114 +19,112 @@ type Load struct {
 	Behind  int // for a job of their key that is to run again or, with Config.Serial, runs
 }
 
-// Waiting is how many there are.
+// Waiting returns the number of all these jobs.
 func (l Load) Waiting() int {
 	return l.Ready + l.Limited + l.Held + l.Dated + l.Paused + l.Behind
 }
 
-// Load says what the jobs wait for that have been submitted before. It counts those of one
-// instant, between the call and its return. What they wait for is looked up within the same
-// time: a limit that one of them has used up meanwhile counts for the others.
+// Load says what the jobs that were submitted before the call wait for. It counts the jobs
+// that are there at one instant between the call and its return. What they wait for is looked
+// up in the same period, so it counts if one of them has used up a limit meanwhile.
 //
-// It looks at every key, some 0.5 us each, in the goroutine that schedules: a few keys at a
-// time, so that it makes no start late by more than a fraction of a millisecond. Calls of
-// Load, Busiest and Bottlenecks at one time share a look. For jobs as such
-// [Dispatcher.Stats] costs next to nothing.
+// Load looks at every key, at some 0.5 us each, in the scheduling goroutine: a few keys at a
+// time, so that it delays no start by more than a fraction of a millisecond. Concurrent calls
+// of Load, Busiest and Bottlenecks share the work. For the mere number of jobs,
+// [Dispatcher.Stats] is cheaper.
 //
-// It waits for Run, if that has not been called. The error is that of ctx, or
-// [ErrClosed] once Run stops.
+// If Run has not been called, Load waits for it. If ctx ends first, the error matches its
+// cause. Once Run stops it returns [ErrClosed].
 func (d *Dispatcher[T]) Load(ctx context.Context) (Load, error) {
 	if err := d.check(ctx); err != nil {
 		return Load{}, err
 	}
-	found, err := d.lookFor(ctx, 0, 0)
+	found, err := d.engine.Inspect(ctx, 0, 0)
 	if err != nil {
 		return Load{}, fmt.Errorf("dispatcher: load: %w", err)
 	}
-	return found.load, nil
+	load := Load{Ready: found.Scheduled}
+	for is, n := range found.Waiting {
+		*load.of(schedule.WaitReason(is)) += n
+	}
+	return load, nil
 }
 
-func (l *Load) of(is schedule.Standing) *int {
+func (l *Load) of(is schedule.WaitReason) *int {
 	switch is {
-	case schedule.StandingLimited:
+	case schedule.ReasonLimited:
 		return &l.Limited
-	case schedule.StandingHeld:
+	case schedule.ReasonHeld:
 		return &l.Held
-	case schedule.StandingDated:
+	case schedule.ReasonDated:
 		return &l.Dated
-	case schedule.StandingPaused:
+	case schedule.ReasonPaused:
 		return &l.Paused
-	case schedule.StandingBehind:
+	case schedule.ReasonBehind:
 		return &l.Behind
 	default:
 		return &l.Ready
 	}
 }
 
-// KeyLoad is what there is to do for one key.
+// KeyLoad counts the jobs of one key.
 type KeyLoad struct {
 	Key     string
 	Waiting int // jobs that have no slot yet
 	Running int // jobs that have their slots, and have not ended
 }
 
-// compare has the busiest come first, and of those with as many jobs the first by name.
-func (k KeyLoad) compare(o KeyLoad) int {
-	return cmp.Or(cmp.Compare(o.Waiting, k.Waiting), cmp.Compare(k.Key, o.Key))
-}
-
-// Busiest returns the keys for which most jobs wait, the busiest first, n at most; of
-// those with as many, the first by name. Keys for which none waits are left out. For its
-// cost, the instant that it is of, and its error see [Dispatcher.Load]; with an n beyond
-// 256 the caller sorts all keys.
-func (d *Dispatcher[T]) Busiest(ctx context.Context, n int) (iter.Seq[KeyLoad], error) {
+// Busiest returns up to n keys with the most waiting jobs, the busiest first; keys with equal
+// numbers are sorted by name. Keys without waiting jobs are left out. For the cost and the
+// error see [Dispatcher.Load]. If n is above 256, the caller's goroutine sorts all keys.
+func (d *Dispatcher[T]) Busiest(ctx context.Context, n int) ([]KeyLoad, error) {
 	if err := d.check(ctx); err != nil {
-		return slices.Values([]KeyLoad{}), err
+		return nil, err
 	}
-	found, err := d.lookFor(ctx, n, 0)
+	found, err := d.engine.Inspect(ctx, n, 0)
 	if err != nil {
-		return slices.Values([]KeyLoad{}), fmt.Errorf("dispatcher: busiest: %w", err)
+		return nil, fmt.Errorf("dispatcher: busiest: %w", err)
 	}
-	return slices.Values(found.keys.first(n)), nil
+	var keys []KeyLoad
+	for _, k := range found.Keys(n) {
+		keys = append(keys, KeyLoad(k))
+	}
+	return keys, nil
 }
 
-// Bottleneck is what a limit has cost.
+// Bottleneck says how much time a limit has cost.
 type Bottleneck struct {
 	Key    string
 	Params gcra.FreqLimitParams
 
-	// Lost is for how long jobs have waited for the limit alone: each job while it was the
-	// first of its key and priority and a worker was free for it, up to now. With
-	// Config.Serial only the first job of a key under the same limits counts. To wait for a
-	// worker, a hold, a date or a pause costs nothing. While jobs that wait for limits
-	// outnumber the free workers, each counts for its share of them, where no more than
-	// Config.Workers jobs share: with a quarter of the workers free, a second that many jobs
-	// wait costs a quarter of a second for each.
+	// Lost is how long jobs have waited for this limit alone. Only the first job of a key and
+	// priority counts, and only while a worker was free for it; with Config.Serial, only the
+	// first job of a key under the same limits. Waiting for a worker, a hold, a date or a
+	// pause doesn't count. If more jobs wait for limits than workers are free, each counts for
+	// its share of the free workers, of Config.Workers jobs at most: with a quarter of the
+	// workers free, a second of waiting counts as a quarter of a second for each of many jobs.
 	//
-	// That is what these jobs would have gained without the limit, if no other limit had
-	// kept them then. Those behind them would have gained too. It ends at 292 years, which
-	// a million jobs that wait reach in three hours.
+	// These jobs would have gained Lost without the limit, if no other limit had delayed them.
+	// The jobs behind them would have gained too. Lost stops at 292 years, which a million
+	// waiting jobs reach in three hours.
 	Lost time.Duration
 }
 
-// Bottlenecks returns the limits that have cost most time since Run was called, the one
-// with the most first, n at most; of those that cost the same, the first by name. Limits
-// that have cost less than a microsecond are left out. Of those that no job is under and
-// whose debt is paid, it knows the 1,024 that have cost most. For its cost and its error
-// see [Dispatcher.Load].
-func (d *Dispatcher[T]) Bottlenecks(ctx context.Context, n int) (iter.Seq[Bottleneck], error) {
+// Bottlenecks returns up to n limits that have cost the most time since Run was called, the
+// most costly first; equal ones are sorted by name. Limits that have cost less than a
+// microsecond are left out. Of the limits that have no jobs and no debt, only the 1,024 most
+// costly are remembered. For the cost and the error see [Dispatcher.Load].
+func (d *Dispatcher[T]) Bottlenecks(ctx context.Context, n int) ([]Bottleneck, error) {
 	if err := d.check(ctx); err != nil {
-		return slices.Values([]Bottleneck{}), err
+		return nil, err
 	}
-	found, err := d.lookFor(ctx, 0, n)
+	found, err := d.engine.Inspect(ctx, 0, n)
 	if err != nil {
-		return slices.Values([]Bottleneck{}), fmt.Errorf("dispatcher: bottlenecks: %w", err)
+		return nil, fmt.Errorf("dispatcher: bottlenecks: %w", err)
 	}
-	return slices.Values(found.limits.first(n)), nil
-}
-
-// compare has what has cost most come first, and of those that cost the same the first by
-// name.
-func (b Bottleneck) compare(o Bottleneck) int {
-	return cmp.Or(cmp.Compare(o.Lost, b.Lost), cmp.Compare(b.Key, o.Key))
+	var limits []Bottleneck
+	for _, b := range found.Limits(n) {
+		limits = append(limits, Bottleneck(b))
+	}
+	return limits, nil
 }

@@ -44,7 +44,7 @@ func TestLoad(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		s.submit("slow", "b")
 		s.submit("slow", "c")
-		s.submitJob(job{Key: "dated", Payload: "dated", Options: &dispatcher.Options{NotBefore: time.Now().Add(4 * time.Second)}})
+		s.submitJob(job{Key: "dated", Payload: "dated", NotBefore: time.Now().Add(4 * time.Second)})
 		s.PauseKey("paused")
 		s.submit("paused", "paused")
 		wantLoad(dispatcher.Load{Held: 2, Limited: 2, Dated: 1, Paused: 1})
@@ -84,11 +84,11 @@ func TestBusiest(t *testing.T) {
 				{Key: "least", Waiting: 1, Running: 1},
 			},
 		} {
-			busiest, err := s.Busiest(context.Background(), n)
+			got, err := s.Busiest(context.Background(), n)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := slices.Collect(busiest); !slices.Equal(got, want) {
+			if !slices.Equal(got, want) {
 				t.Errorf("Busiest(%d) = %+v, want %+v", n, got, want)
 			}
 		}
@@ -133,7 +133,7 @@ func TestBottlenecksAreNotTheWorkers(t *testing.T) {
 				t.Fatal(err)
 			}
 			var lost time.Duration
-			for b := range limits {
+			for _, b := range limits {
 				lost = b.Lost
 			}
 			if (lost-gained).Abs() > within || perSecondAll == 1_000_000 && lost > jobs*time.Millisecond {
@@ -159,11 +159,10 @@ func TestBottlenecks(t *testing.T) {
 		}
 		wantLost := func(n int, want ...dispatcher.Bottleneck) {
 			t.Helper()
-			got, err := s.Bottlenecks(context.Background(), n)
+			limits, err := s.Bottlenecks(context.Background(), n)
 			if err != nil {
 				t.Fatal(err)
 			}
-			limits := slices.Collect(got)
 			if !slices.EqualFunc(limits, want, func(got, want dispatcher.Bottleneck) bool {
 				return got.Key == want.Key && got.Params.String() == want.Params.String() && (got.Lost-want.Lost).Abs() < 50*time.Millisecond
 			}) {
@@ -184,5 +183,33 @@ func TestBottlenecks(t *testing.T) {
 		if _, err := s.Bottlenecks(context.Background(), 1); !errors.Is(err, dispatcher.ErrClosed) {
 			t.Errorf("Bottlenecks() after Run = %v, want ErrClosed", err)
 		}
+	})
+}
+
+// What one caller does to its list is nothing to another, though both had one look.
+func TestBusiestIsTheCallersOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := prepare(t, inMemory(), config{Params: every(time.Hour)}, nil)
+		for range 2 {
+			s.submit("chat", "")
+		}
+		lists := make(chan []dispatcher.KeyLoad, 2)
+		for range 2 {
+			go func() {
+				busiest, err := s.Busiest(t.Context(), 1)
+				if err != nil {
+					t.Error(err)
+				}
+				lists <- busiest
+			}()
+		}
+		synctest.Wait() // both wait for Run
+		s.run()
+		a, b := <-lists, <-lists
+		clear(a)
+		if len(b) != 1 || b[0].Key != "chat" {
+			t.Errorf("Busiest() = %v after another caller has cleared its list, want the key chat", b)
+		}
+		s.drain()
 	})
 }

@@ -2,60 +2,82 @@ package dispatcher
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/freqlimit/dispatcher/internal/schedule"
 )
 
-// Options is what few jobs need, for [Job.Options]. The zero value of each field
-// does nothing.
-type Options struct {
-	// ID names the job among all of the dispatcher that wait or run, whatever their
-	// keys. A second submission of an ID is refused with a [*DuplicateError], unless
-	// it sets Replace. An ID is free again once the job has ended.
-	ID string
+// OnDuplicate decides what happens when a job is submitted while another one with the same ID
+// is waiting or running.
+type OnDuplicate int
 
-	// Replace puts the payload into the job that waits with the same ID, in place
-	// of its own, instead of being refused: the newest text of a message that is
-	// edited over and over. The job keeps its place and all else, its key, limits,
-	// priority and other options: those of this submission, a Deadline too, are not
-	// looked at. Submit returns nil. A job that runs is left alone: then this one
-	// waits behind it, and the next replaces this one's payload. It needs an ID.
-	Replace bool
+const (
+	// RejectDuplicate refuses the new job with a [*DuplicateError]. The default.
+	RejectDuplicate OnDuplicate = iota
 
-	// NotBefore is the instant before which the job does not start. It takes its
-	// place in its key's queue as if it were submitted at that instant: behind the
-	// jobs submitted before, in front of those submitted later. Until then it holds
-	// up no one.
-	NotBefore time.Time
+	// ReplacePayload puts the new job's payload into the waiting job, and Submit returns nil:
+	// a message that is edited ten times while it waits is sent once. The waiting job keeps
+	// everything else: its place, key, limits, priority, dates and Meta. If the other job is
+	// already running, the new one is queued as a job of its own, and the payload of a third
+	// one replaces the new one's.
+	ReplacePayload
+)
 
-	// Deadline is the latest slot that the job may have. If it can't get one by
-	// then it ends as [Expired], and nothing has been charged to its limits. It is
-	// for all starts of a job that is retried.
-	Deadline time.Time
-
-	// Timeout ends the context of the handler so long after its start, with the
-	// cause [context.DeadlineExceeded]. It is for each run of the job.
-	Timeout time.Duration
-
-	// Retry is the policy for this job, in place of Config.Retry.
-	Retry *Retry
+// String returns the name of the value, in lower case.
+func (o OnDuplicate) String() string {
+	switch o {
+	case RejectDuplicate:
+		return "reject"
+	case ReplacePayload:
+		return "replace payload"
+	}
+	return fmt.Sprintf("OnDuplicate(%d)", int(o))
 }
 
-func (o *Options) validate() error {
+// options has the fields of a [Job] that few jobs set. Other jobs have no options, and so don't
+// pay for the memory.
+type options struct {
+	id          string
+	onDuplicate OnDuplicate
+	notBefore   time.Time
+	deadline    time.Time
+	timeout     time.Duration
+	retry       *Retry
+	meta        map[string]string
+}
+
+// optionsOf returns the options of a job, or nil if it sets none. The error is a [*ConfigError].
+func optionsOf[T any](j *Job[T]) (*options, error) {
+	if j.ID == "" && j.OnDuplicate == 0 && j.NotBefore.IsZero() && j.Deadline.IsZero() &&
+		j.Timeout == 0 && j.Retry == nil && len(j.Meta) == 0 {
+		return nil, nil
+	}
+	o := &options{j.ID, j.OnDuplicate, j.NotBefore, j.Deadline, j.Timeout, j.Retry, j.Meta}
+	return o, o.validate()
+}
+
+// fillOptions sets the fields of a job from its options, which may be nil.
+func fillOptions[T any](j *Job[T], o *options) {
+	if o != nil {
+		j.ID, j.OnDuplicate = o.id, o.onDuplicate
+		j.NotBefore, j.Deadline, j.Timeout = o.notBefore, o.deadline, o.timeout
+		j.Retry, j.Meta = o.retry, o.meta
+	}
+}
+
+func (o *options) validate() error {
 	switch {
-	case o == nil:
-		return nil
-	case o.Replace && o.ID == "":
-		return &ConfigError{Field: "Options.Replace", Value: o.Replace, Reason: "needs an ID"}
-	case o.Timeout < 0:
-		return &ConfigError{Field: "Options.Timeout", Value: o.Timeout, Reason: "must not be negative"}
-	case !o.Deadline.IsZero() && o.Deadline.Before(o.NotBefore):
-		return &ConfigError{Field: "Options.Deadline", Value: o.Deadline, Reason: "must not be before NotBefore"}
-	case o.Retry != nil:
-		return o.Retry.validate("Options.Retry")
+	case o.onDuplicate < RejectDuplicate || o.onDuplicate > ReplacePayload:
+		return &ConfigError{Field: "Job.OnDuplicate", Value: o.onDuplicate, Reason: "must be RejectDuplicate or ReplacePayload"}
+	case o.onDuplicate != RejectDuplicate && o.id == "":
+		return &ConfigError{Field: "Job.OnDuplicate", Value: o.onDuplicate, Reason: "needs an ID"}
+	case o.timeout < 0:
+		return &ConfigError{Field: "Job.Timeout", Value: o.timeout, Reason: "must not be negative"}
+	case !o.deadline.IsZero() && o.deadline.Before(o.notBefore):
+		return &ConfigError{Field: "Job.Deadline", Value: o.deadline, Reason: "must not be before NotBefore"}
+	case o.retry != nil:
+		return o.retry.validate("Job.Retry")
 	}
 	return nil
 }
@@ -63,50 +85,33 @@ func (o *Options) validate() error {
 // farAway is as good as never, and far enough from the end of time to reckon with.
 const farAway = 200 * 365 * 24 * time.Hour
 
-// dates returns the dates in the options, at an instant after an epoch.
-func (o *Options) dates(epoch time.Time, now int64) schedule.Dates {
-	var dates schedule.Dates
-	if o == nil {
-		return dates
+// dates returns the dates in the options, as instants after an epoch, or nil if there are none.
+func (o *options) dates(epoch time.Time) *schedule.Dates {
+	if o == nil || o.notBefore.IsZero() && o.deadline.IsZero() {
+		return nil
 	}
-	if !o.NotBefore.IsZero() {
-		if at := int64(min(o.NotBefore.Sub(epoch), farAway)); at > now {
+	dates := &schedule.Dates{}
+	if !o.notBefore.IsZero() {
+		if at := int64(min(o.notBefore.Sub(epoch), farAway)); at > 0 {
 			dates.NotBefore = at
 		}
 	}
-	if left := o.Deadline.Sub(epoch); !o.Deadline.IsZero() && left < farAway {
+	if left := o.deadline.Sub(epoch); !o.deadline.IsZero() && left < farAway {
 		dates.Deadline = cmp.Or(int64(left), 1) // 0 is none
 	}
 	return dates
 }
 
-// ErrDuplicate is matched by every [*DuplicateError].
-var ErrDuplicate = errors.New("dispatcher: duplicate ID")
-
-// DuplicateError is the error of a submission whose ID is that of a job which waits
-// or runs. It matches [ErrDuplicate].
-type DuplicateError struct {
-	ID string
-}
-
-// Error implements error.
-func (e *DuplicateError) Error() string {
-	return fmt.Sprintf("dispatcher: a job with ID %.100q waits or runs", e.ID)
-}
-
-// Is reports whether target is [ErrDuplicate].
-func (e *DuplicateError) Is(target error) bool { return target == ErrDuplicate }
-
-// sameID looks for a job with the ID of e. If there is one, it returns an error, or
-// puts the payload into that one and returns it. It requires that mu is held.
+// sameID looks for another job with the ID of e. If there is one, sameID returns an error, or replaces
+// its payload and returns it. It requires that the engine is locked.
 func (d *Dispatcher[T]) sameID(e *entry[T]) (waits *entry[T], err error) {
 	o := e.options()
-	old, _ := d.ids.Get(o.ID)
+	old, _ := d.ids.Get(o.id)
 	switch {
-	case old == nil, o.Replace && (old.extra.running || old.extra.canceled):
+	case old == nil, o.onDuplicate == ReplacePayload && (old.extra.running || old.extra.canceled):
 		return nil, nil
-	case !o.Replace:
-		return nil, &DuplicateError{ID: o.ID}
+	case o.onDuplicate == RejectDuplicate:
+		return nil, &DuplicateError{ID: o.id}
 	}
 	old.payload = e.payload
 	if h := e.extra.handle; h != nil && old.extra.handle == nil {
@@ -116,24 +121,24 @@ func (d *Dispatcher[T]) sameID(e *entry[T]) (waits *entry[T], err error) {
 	return old, nil
 }
 
-// claimID requires that mu is held.
+// claimID requires that the engine is locked.
 func (d *Dispatcher[T]) claimID(e *entry[T]) {
-	id := e.options().ID
+	id := e.options().id
 	if old, ok := d.ids.Get(id); ok {
 		e.extra.behind, old.extra.ahead = old, e
 	}
 	d.ids.Set(id, e)
 }
 
-// freeID takes a job that ends from among those with its ID: the latest is in ids, and
-// they know their neighbors. It requires that mu is held.
+// freeID removes a job that ends from the list of jobs with its ID. The latest of them is in ids, and
+// each has its neighbors. It requires that the engine is locked.
 func (d *Dispatcher[T]) freeID(e *entry[T]) {
-	id, x := e.options().ID, e.extra
+	id, x := e.options().id, e.extra
 	switch {
 	case x.ahead != nil:
 		x.ahead.extra.behind = x.behind
 	case !d.isLatest(id, e):
-		return // it is not among them any more
+		return // it was removed before
 	case x.behind != nil:
 		d.ids.Set(id, x.behind)
 	default:

@@ -6,22 +6,26 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/freqlimit/dispatcher/backend/memory"
-	"github.com/freqlimit/dispatcher/gcra"
 )
+
+func newDispatcher(tb testing.TB) *Dispatcher[int] {
+	tb.Helper()
+	d, err := New(memory.New(memory.Config{}), func(context.Context, Job[int]) error { return nil }, Config[int]{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
 
 // The memory of IDs follows the jobs that have one and have not ended.
 func TestIDsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, err := New(memory.New(memory.Config{}), func(context.Context, Job[int]) error { return nil }, Config[int]{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := newDispatcher(t)
 		const jobs = 50_000
 		for i := range jobs {
-			job := Job[int]{Key: "k", Options: &Options{ID: strconv.Itoa(i)}}
+			job := Job[int]{Key: "k", ID: strconv.Itoa(i)}
 			if err := d.SubmitJob(t.Context(), job); err != nil {
 				t.Fatal(err)
 			}
@@ -39,32 +43,6 @@ func TestIDsAreForgotten(t *testing.T) {
 	})
 }
 
-// The memory of a FreqLimit follows the keys that are waited for.
-func TestFreqLimitForgetsKeys(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f, err := NewFreqLimit(memory.New(memory.Config{}), gcra.FreqLimitParams{Limit: 1, Period: time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
-		const keys = 5_000
-		for i := range 2 * keys {
-			go func() { _ = f.Wait(t.Context(), strconv.Itoa(i/2)) }()
-		}
-		synctest.Wait()
-		if room := f.keys.Room(); room < keys {
-			t.Fatalf("there is room for %d keys that are waited for, want %d at least", room, keys)
-		}
-		for i := range 2 { // the first waits end, then the others
-			if err := f.Wait(t.Context(), strconv.Itoa(i)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if room := f.keys.Room(); f.keys.Len() > 0 || room > keys/4 {
-			t.Errorf("all waits have ended, and %d keys are kept, with room for %d; want none, with little room", f.keys.Len(), room)
-		}
-	})
-}
-
 // BenchmarkIDs is the memory that is kept of IDs whose jobs have ended.
 func BenchmarkIDs(b *testing.B) {
 	for _, jobs := range []int{10_000, 100_000, 1_000_000} {
@@ -77,7 +55,7 @@ func BenchmarkIDs(b *testing.B) {
 				go func() { ended <- d.Run(ctx) }()
 				before := heapInUse()
 				for i := range jobs {
-					job := Job[int]{Key: "k", Options: &Options{ID: strconv.Itoa(i)}, Limits: []Limit{}}
+					job := Job[int]{Key: "k", ID: strconv.Itoa(i), Limits: NoLimits}
 					if err := d.SubmitJob(ctx, job); err != nil {
 						b.Fatal(err)
 					}
@@ -106,8 +84,12 @@ func heapInUse() int64 {
 func BenchmarkStats(b *testing.B) {
 	for _, keys := range []int{1_000, 1_000_000} {
 		b.Run("keys="+strconv.Itoa(keys), func(b *testing.B) {
-			d, _ := crowded(b, keys)
-			defer d.desk.close()
+			d := newDispatcher(b)
+			for i := range keys {
+				if err := d.Submit(b.Context(), strconv.Itoa(i), 0); err != nil {
+					b.Fatal(err)
+				}
+			}
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {

@@ -13,16 +13,14 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 )
 
-type options = dispatcher.Options
-
 // A job with a date holds up nobody of its key, starts at that instant, not before,
 // and comes behind those that are there then.
 func TestNotBefore(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		s := open(t, b, config{Workers: 1, Params: perSecond(1)}, nil) // two have no order
-		s.submitJob(job{Key: "chat", Payload: "later", Options: &options{NotBefore: s.begin.Add(2500 * time.Millisecond)}})
-		s.submitJob(job{Key: "past", Payload: "past", Options: &options{NotBefore: s.begin.Add(-time.Hour)}})
-		s.submitJob(job{Key: "free", Payload: "free", Limits: []dispatcher.Limit{}, Options: &options{NotBefore: s.begin.Add(time.Minute)}})
+		s.submitJob(job{Key: "chat", Payload: "later", NotBefore: s.begin.Add(2500 * time.Millisecond)})
+		s.submitJob(job{Key: "past", Payload: "past", NotBefore: s.begin.Add(-time.Hour)})
+		s.submitJob(job{Key: "free", Payload: "free", Limits: dispatcher.NoLimits, NotBefore: s.begin.Add(time.Minute)})
 		for i := range 5 {
 			s.submit("chat", named("m", i))
 		}
@@ -45,7 +43,7 @@ func TestDeadline(t *testing.T) {
 			slack = 10 * time.Millisecond // its clock starts with the first request
 		}
 		submit := func(payload string, deadline time.Duration) {
-			s.submitJob(job{Key: "chat", Payload: payload, Options: &options{Deadline: s.begin.Add(deadline)}})
+			s.submitJob(job{Key: "chat", Payload: payload, Deadline: s.begin.Add(deadline)})
 		}
 		s.submit("chat", "m0")
 		submit("equal", time.Second+slack)
@@ -79,14 +77,13 @@ func TestDeadlinePassesWhereverTheJobWaits(t *testing.T) {
 				ended = append(ended, time.Since(begin))
 			}
 		})}, func(_ context.Context, j job) error { return errFailed })
-		at := func(d time.Duration) *options { return &options{Deadline: begin.Add(d)} }
 		s.PauseKey("paused")
-		s.submitJob(job{Key: "paused", Payload: "paused", Options: at(10 * time.Second)})
+		s.submitJob(job{Key: "paused", Payload: "paused", Deadline: begin.Add(10 * time.Second)})
 		if err := s.Hold(context.Background(), "held", time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		s.submitJob(job{Key: "held", Payload: "held", Options: at(20 * time.Second)})
-		s.submitJob(job{Key: "retried", Payload: "retried", Options: at(30 * time.Second)})
+		s.submitJob(job{Key: "held", Payload: "held", Deadline: begin.Add(20 * time.Second)})
+		s.submitJob(job{Key: "retried", Payload: "retried", Deadline: begin.Add(30 * time.Second)})
 		time.Sleep(time.Minute)
 		s.drain()
 		want := []time.Duration{10 * time.Second, 20 * time.Second, 30 * time.Second}
@@ -104,7 +101,7 @@ func TestDeadlinePassesWhereverTheJobWaits(t *testing.T) {
 func TestIDIsTakenUntilTheEnd(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		var s *stage
-		again := job{Key: "chat", Payload: "reused", Options: &options{ID: "42"}}
+		again := job{Key: "chat", Payload: "reused", ID: "42"}
 		s = prepare(t, b, config{Retry: steady(2), Events: whenDone(func(r result) {
 			if r.Job.Payload == "first" {
 				s.submitJob(again)
@@ -118,13 +115,13 @@ func TestIDIsTakenUntilTheEnd(t *testing.T) {
 		})
 		taken := func(when string) {
 			t.Helper()
-			err := s.SubmitJob(context.Background(), job{Key: "other", Payload: when, Options: &options{ID: "42"}})
+			err := s.SubmitJob(context.Background(), job{Key: "other", Payload: when, ID: "42"})
 			dup, ok := errors.AsType[*dispatcher.DuplicateError](err)
 			if !ok || dup.ID != "42" || !errors.Is(err, dispatcher.ErrDuplicate) {
 				t.Errorf("SubmitJob() of a job that %s = %v, want a DuplicateError", when, err)
 			}
 		}
-		s.submitJob(job{Key: "chat", Payload: "first", Options: &options{ID: "42"}})
+		s.submitJob(job{Key: "chat", Payload: "first", ID: "42"})
 		taken("waits")
 		s.run()
 		time.Sleep(5 * time.Second)
@@ -148,7 +145,7 @@ func TestReplace(t *testing.T) {
 			return nil
 		})
 		edit := func(text string) *dispatcher.Handle[string] {
-			return s.track(job{Key: "chat", Payload: text, Options: &options{ID: "message", Replace: true}})
+			return s.track(job{Key: "chat", Payload: text, ID: "message", OnDuplicate: dispatcher.ReplacePayload})
 		}
 		running := edit("v1")
 		time.Sleep(time.Second)
@@ -178,7 +175,7 @@ func TestRefusedIDIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := prepare(t, inMemory(), config{Capacity: 1}, nil)
 		s.submit("chat", "fills it")
-		refused := job{Key: "chat", Payload: "refused", Options: &options{ID: "x"}}
+		refused := job{Key: "chat", Payload: "refused", ID: "x"}
 		if err := s.SubmitJob(context.Background(), refused); !errors.Is(err, dispatcher.ErrFull) {
 			t.Fatalf("SubmitJob() = %v, want ErrFull", err)
 		}
@@ -196,8 +193,8 @@ func TestTimeout(t *testing.T) {
 			<-ctx.Done()
 			return context.Cause(ctx)
 		}
-		s := open(t, inMemory(), config{Retry: steady(2)}, dispatcher.Chain(wait, dispatcher.Timeout[string](time.Minute)))
-		s.submitJob(job{Key: "own", Payload: "own", Options: &options{Timeout: 5 * time.Second}})
+		s := open(t, inMemory(), config{Retry: steady(2), Middleware: []dispatcher.Middleware{dispatcher.Timeout(time.Minute)}}, wait)
+		s.submitJob(job{Key: "own", Payload: "own", Timeout: 5 * time.Second})
 		s.submit("all", "all")
 		s.drain()
 		s.wantStarts("own", 0, 6*time.Second)
@@ -208,30 +205,32 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
-// Bad options are refused at once, by name, and so is a bad policy.
-func TestBadOptions(t *testing.T) {
+// Wrong fields of a job are refused at once, by name, and so is a bad policy.
+func TestBadJobs(t *testing.T) {
 	s := prepare(t, inMemory(), config{}, nil)
 	now := time.Now()
 	for _, c := range []struct {
 		field string
-		options
+		job
 	}{
-		{"Options.Replace", options{Replace: true}},
-		{"Options.Timeout", options{Timeout: -1}},
-		{"Options.Deadline", options{Deadline: now, NotBefore: now.Add(1)}},
-		{"Options.Retry.MaxAttempts", options{Retry: &dispatcher.Retry{MaxAttempts: -1}}},
-		{"Options.Retry.MaxHolds", options{Retry: &dispatcher.Retry{MaxHolds: -1}}},
-		{"Options.Retry.MaxAttempts", options{Retry: &dispatcher.Retry{Initial: time.Second}}},
-		{"Options.Retry.MaxAttempts", options{Retry: &dispatcher.Retry{If: func(error) bool { return true }}}},
-		{"Options.Retry.Initial", options{Retry: &dispatcher.Retry{Initial: -1}}},
-		{"Options.Retry.Max", options{Retry: &dispatcher.Retry{Max: -1}}},
-		{"Options.Retry.Max", options{Retry: &dispatcher.Retry{Initial: 2, Max: 1}}},
-		{"Options.Retry.Multiplier", options{Retry: &dispatcher.Retry{Multiplier: 0.5}}},
-		{"Options.Retry.Multiplier", options{Retry: &dispatcher.Retry{Multiplier: math.NaN()}}},
-		{"Options.Retry.Jitter", options{Retry: &dispatcher.Retry{Jitter: 1.1}}},
-		{"Options.Retry.Jitter", options{Retry: &dispatcher.Retry{Jitter: math.NaN()}}},
+		{"Job.OnDuplicate", job{OnDuplicate: dispatcher.ReplacePayload}},
+		{"Job.OnDuplicate", job{ID: "x", OnDuplicate: -1}},
+		{"Job.OnDuplicate", job{ID: "x", OnDuplicate: 2}},
+		{"Job.Timeout", job{Timeout: -1}},
+		{"Job.Deadline", job{Deadline: now, NotBefore: now.Add(1)}},
+		{"Job.Retry.MaxAttempts", job{Retry: &dispatcher.Retry{MaxAttempts: -1}}},
+		{"Job.Retry.MaxHolds", job{Retry: &dispatcher.Retry{MaxHolds: -1}}},
+		{"Job.Retry.MaxAttempts", job{Retry: &dispatcher.Retry{Initial: time.Second}}},
+		{"Job.Retry.MaxAttempts", job{Retry: &dispatcher.Retry{If: func(error) bool { return true }}}},
+		{"Job.Retry.Initial", job{Retry: &dispatcher.Retry{Initial: -1}}},
+		{"Job.Retry.Max", job{Retry: &dispatcher.Retry{Max: -1}}},
+		{"Job.Retry.Max", job{Retry: &dispatcher.Retry{Initial: 2, Max: 1}}},
+		{"Job.Retry.Multiplier", job{Retry: &dispatcher.Retry{Multiplier: 0.5}}},
+		{"Job.Retry.Multiplier", job{Retry: &dispatcher.Retry{Multiplier: math.NaN()}}},
+		{"Job.Retry.Jitter", job{Retry: &dispatcher.Retry{Jitter: 1.1}}},
+		{"Job.Retry.Jitter", job{Retry: &dispatcher.Retry{Jitter: math.NaN()}}},
 	} {
-		err := s.SubmitJob(context.Background(), job{Key: "chat", Options: &c.options})
+		err := s.SubmitJob(context.Background(), c.job)
 		if e, ok := errors.AsType[*dispatcher.ConfigError](err); !ok || e.Field != c.field || !errors.Is(err, dispatcher.ErrConfig) {
 			t.Errorf("SubmitJob() = %v, want a ConfigError for %s", err, c.field)
 		}
@@ -250,7 +249,7 @@ func TestBadOptions(t *testing.T) {
 }
 
 // An ID is taken while a job with it waits or runs, in whatever order those end that
-// came with Replace while others ran.
+// came with ReplacePayload while others ran.
 func TestIDOfSeveralThatRun(t *testing.T) {
 	ends := [][]string{{"a", "b", "c"}, {"a", "c", "b"}, {"b", "a", "c"}, {"b", "c", "a"}, {"c", "a", "b"}, {"c", "b", "a"}}
 	for _, order := range ends {
@@ -262,21 +261,21 @@ func TestIDOfSeveralThatRun(t *testing.T) {
 				}
 				return nil
 			})
-			named := func(payload string, replace bool) job {
-				return job{Key: "chat", Payload: payload, Options: &options{ID: "status", Replace: replace}}
+			named := func(payload string, o dispatcher.OnDuplicate) job {
+				return job{Key: "chat", Payload: payload, ID: "status", OnDuplicate: o}
 			}
 			for _, payload := range []string{"a", "b", "c"} {
-				s.submitJob(named(payload, true))
+				s.submitJob(named(payload, dispatcher.ReplacePayload))
 				synctest.Wait() // it runs
 			}
 			for _, payload := range order {
-				if err := s.SubmitJob(t.Context(), named("early", false)); !errors.Is(err, dispatcher.ErrDuplicate) {
+				if err := s.SubmitJob(t.Context(), named("early", dispatcher.RejectDuplicate)); !errors.Is(err, dispatcher.ErrDuplicate) {
 					t.Errorf("SubmitJob() before %s has ended, of %q = %v, want %v", payload, order, err, dispatcher.ErrDuplicate)
 				}
 				close(goOn[payload])
 				synctest.Wait()
 			}
-			s.submitJob(named("after", false))
+			s.submitJob(named("after", dispatcher.RejectDuplicate))
 			s.drain()
 			s.wantOrder("a", "b", "c", "after")
 		})
@@ -288,11 +287,11 @@ func TestDeadlineBeforeNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, inMemory(), config{}, nil)
 		for payload, left := range map[string]time.Duration{"long ago": -time.Hour, "just now": -1, "now": 0} {
-			s.submitJob(job{Key: "chat", Payload: payload, Options: &options{Deadline: s.begin.Add(left)}})
+			s.submitJob(job{Key: "chat", Payload: payload, Deadline: s.begin.Add(left)})
 		}
 		s.drain()
 		s.wantOrder("now")
-		jobs := slices.Values([]job{{Key: "chat", Options: &options{Deadline: time.Now().Add(-time.Hour)}}})
+		jobs := slices.Values([]job{{Key: "chat", Deadline: time.Now().Add(-time.Hour)}})
 		if f, err := dispatcher.Plan(config{}, jobs, 0); err != nil || f.Jobs != 0 || f.Expired != 1 {
 			t.Errorf("Plan() of a job whose deadline has passed = %+v, %v, want 1 expired", f, err)
 		}

@@ -3,7 +3,6 @@ package dispatcher_test
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +11,7 @@ import (
 	"github.com/freqlimit/dispatcher"
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/freqlimit/dispatcher/internal/seeds"
 )
 
 // costing returns a limit of which a job takes more than one.
@@ -45,7 +45,7 @@ func (s *stage) hasEnded(payload string) bool {
 }
 
 // Trap 6: a job that costs more than a lowered Burst fails when the Burst is lowered,
-// whoever lowers it, or when the job comes. It holds up neither its key nor its limit.
+// no matter who lowers it, or when the job comes. It holds up neither its key nor its limit.
 func TestTrap6LoweredBurst(t *testing.T) {
 	old, low := gcra.FreqLimitParams{Limit: 1, Period: time.Second, Burst: 10}, gcra.FreqLimitParams{Limit: 1, Period: time.Hour, Burst: 4}
 	for name, lower := range map[string]func(s *stage){
@@ -65,7 +65,7 @@ func TestTrap6LoweredBurst(t *testing.T) {
 				s.submit("a", "middle", limit("other", perSecond(1)), costing("L", old, 5))
 				s.submitJob(job{
 					Key: "a", Payload: "dated", Limits: []dispatcher.Limit{costing("L", old, 5)},
-					Options: &options{NotBefore: s.begin.Add(24 * time.Hour)},
+					NotBefore: s.begin.Add(24 * time.Hour),
 				})
 				time.Sleep(100 * time.Millisecond)
 				lower(s)
@@ -199,7 +199,7 @@ var changers = map[string]func(s *stage, p gcra.FreqLimitParams){
 		s.t.Helper()
 		s.submitJob(job{
 			Key: "brings", Payload: "brings", Limits: []dispatcher.Limit{limit("L", p)},
-			Options: &options{NotBefore: time.Now().Add(time.Hour)},
+			NotBefore: time.Now().Add(time.Hour),
 		})
 	},
 }
@@ -338,9 +338,8 @@ func TestTrap6LoweredWhileItAsks(t *testing.T) {
 // Trap 8, trap 9: jobs that bring different params by turns get what each pace allows
 // for the time that it holds: nothing is gained or lost by the changes.
 func TestTrap9ParamsThatAlternate(t *testing.T) {
-	for seed := range uint64(100) {
+	for _, r := range seeds.First(t, 100) {
 		synctest.Test(t, func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 0))
 			s := open(t, inMemory(), config{Horizon: time.Nanosecond}, nil)
 			burst := 1 + r.IntN(4)
 			intervals := []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 10 * time.Second}
@@ -374,12 +373,12 @@ func TestTrap9ParamsThatAlternate(t *testing.T) {
 			s.drainLoosely()
 			got := s.startsOf("job")
 			if len(got) != len(want) {
-				t.Fatalf("seed %d: %d starts, want %d", seed, len(got), len(want))
+				t.Fatalf("%d starts, want %d", len(got), len(want))
 			}
 			for i := range got {
 				// Each of the 30 changes rounds up to a nanosecond, of the shortest interval.
 				if off := got[i] - want[i]; off.Abs() > 30*10*time.Nanosecond {
-					t.Fatalf("seed %d: start %d at %v, want %v: off by %v", seed, i, got[i], want[i], off)
+					t.Fatalf("start %d at %v, want %v: off by %v", i, got[i], want[i], off)
 				}
 			}
 		})

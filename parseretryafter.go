@@ -1,7 +1,6 @@
 package dispatcher
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,20 +9,17 @@ import (
 // MaxRetryAfter is the longest time that [ParseRetryAfter] returns: a year.
 const MaxRetryAfter = 365 * 24 * time.Hour
 
-// ErrRetryAfter is matched by the errors of [ParseRetryAfter].
-var ErrRetryAfter = errors.New("dispatcher: Retry-After is neither seconds nor an HTTP date")
-
-// ParseRetryAfter returns how long to wait by the Retry-After header of an HTTP response,
+// ParseRetryAfter returns the wait that the Retry-After header of an HTTP response asks for,
 // from 0 to [MaxRetryAfter], ready for [RetryAfter]. RFC 9110 allows two forms:
 //
-//   - a number of seconds. Some servers send a fraction, such as "1.5": it is kept, and
-//     what is less than a nanosecond is rounded up. No number is too large.
-//   - a date in one of the three formats of HTTP. It counts from now, by the clock of this
-//     machine. A date that has passed is 0.
+//   - a number of seconds. Some servers send a fraction, such as "1.5", which is accepted;
+//     fractions of a nanosecond are rounded up. No number is too large.
+//   - a date in one of the three formats of HTTP. The wait is from now, by the clock of this
+//     machine, and 0 if the date has passed.
 //
-// Spaces around it don't matter. All else, an empty header and a negative number included,
-// is 0 with an error that matches [ErrRetryAfter]. Callers that have a time of their own
-// for servers that don't say one may ignore the error: max(wait, time.Second).
+// Surrounding spaces are ignored. Anything else, such as an empty header or a negative number,
+// returns 0 and an error that matches [ErrRetryAfter]. Callers that have a default may ignore
+// the error: max(wait, time.Second).
 func ParseRetryAfter(header string) (time.Duration, error) {
 	s := strings.Trim(header, " \t")
 	if wait, ok := parseSeconds(s); ok {

@@ -2,7 +2,6 @@ package dispatcher_test
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -111,31 +110,4 @@ func FuzzParseRetryAfter(f *testing.F) {
 			}
 		}
 	})
-}
-
-// A handler that is told 429 does what the header says. Without one that can be
-// read it waits a second.
-func ExampleParseRetryAfter() {
-	answer := func(res *http.Response) error {
-		if res.StatusCode == http.StatusTooManyRequests {
-			wait, _ := dispatcher.ParseRetryAfter(res.Header.Get("Retry-After")) // 0 if there is none
-			return dispatcher.RetryAfter(max(wait, time.Second), errors.New(res.Status))
-		}
-		return nil
-	}
-	for _, header := range []string{"2", "1.5", "99999999999999999999", ""} {
-		fmt.Println(answer(&http.Response{
-			Status: "429 Too Many Requests", StatusCode: http.StatusTooManyRequests,
-			Header: http.Header{"Retry-After": {header}},
-		}))
-	}
-	if _, err := dispatcher.ParseRetryAfter("soon"); err != nil {
-		fmt.Println(err)
-	}
-	// Output:
-	// dispatcher: retry after 2s: 429 Too Many Requests
-	// dispatcher: retry after 1.5s: 429 Too Many Requests
-	// dispatcher: retry after 8760h0m0s: 429 Too Many Requests
-	// dispatcher: retry after 1s: 429 Too Many Requests
-	// dispatcher: Retry-After is neither seconds nor an HTTP date: "soon"
 }

@@ -20,7 +20,7 @@ var endings = map[string]func(s *stage){
 	"expired": func(s *stage) {
 		s.PauseKey("many")
 		for range 1000 {
-			s.submitJob(job{Key: "many", Options: &options{Deadline: s.begin.Add(time.Second)}})
+			s.submitJob(job{Key: "many", Deadline: s.begin.Add(time.Second)})
 		}
 		time.Sleep(time.Second)
 	},
@@ -149,7 +149,7 @@ func TestReportsOfMisbehavingDone(t *testing.T) {
 				for i := range 100 {
 					name := named("job", i)
 					deadline := s.begin.Add(time.Duration(i) * time.Millisecond)
-					handles[name] = s.track(job{Key: "paused", Payload: name, Options: &options{Deadline: deadline}})
+					handles[name] = s.track(job{Key: "paused", Payload: name, Deadline: deadline})
 				}
 				s.run()
 				time.Sleep(50*time.Millisecond + 1)

@@ -221,7 +221,7 @@ func TestRetryAfterOfAKeyThatIsNoLimit(t *testing.T) {
 	})
 }
 
-// A RetryAfter of nothing runs the job again at once, under its limits anew.
+// A RetryAfter of nothing runs the job again at once, under its limits again.
 func TestRetryAfterNothing(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		s := open(t, b, config{}, func(_ context.Context, j job) error {
@@ -281,7 +281,7 @@ func TestHoldWithoutTheBackend(t *testing.T) {
 		s.drain()
 		s.wantNear("told off", 0, 10*time.Second)
 		s.wantNear("held", 20*time.Second)
-		log.want(t, "did not hold", 1)
+		log.want(t, "could not hold", 1)
 	})
 }
 
@@ -332,9 +332,9 @@ func TestNothingOvertakesRetryAfter(t *testing.T) {
 					// Its limit is closed for longer than the hold.
 					s.submit("chat", "told off", limit("slow", every(30*time.Second)))
 					time.Sleep(time.Second)
-					s.submitJob(job{Key: "chat", Payload: "low", Priority: -1, Limits: []dispatcher.Limit{}})
-					s.submitJob(job{Key: "chat", Payload: "behind", Limits: []dispatcher.Limit{}})
-					s.submitJob(job{Key: "chat", Payload: "high", Priority: 1, Limits: []dispatcher.Limit{}})
+					s.submitJob(job{Key: "chat", Payload: "low", Priority: -1, Limits: dispatcher.NoLimits})
+					s.submitJob(job{Key: "chat", Payload: "behind", Limits: dispatcher.NoLimits})
+					s.submitJob(job{Key: "chat", Payload: "high", Priority: 1, Limits: dispatcher.NoLimits})
 					s.submit("other", "other", limit("open", perSecond(1)))
 					s.drain()
 					high := time.Second // nothing keeps it

@@ -5,33 +5,33 @@ import (
 	"time"
 )
 
-// Stats is what a dispatcher has done and has to do.
+// Stats are the figures of a dispatcher: see [Dispatcher.Stats].
 type Stats struct {
 	Waiting int // accepted jobs that no worker has begun
 	Running int // jobs whose handlers have not returned
-	Workers int // goroutines that are there for handlers; none after Run
+	Workers int // goroutines for handlers; 0 after Run
 
 	Submitted uint64 // jobs accepted
-	Retried   uint64 // times that a job was to run again
-	Replaced  uint64 // payloads put into a job that waited, by Options.Replace
+	Retried   uint64 // times that a job went back to run again
+	Replaced  uint64 // payloads put into a job that waited: see [ReplacePayload]
 
 	// Jobs that have ended, by outcome. With Waiting and Running they add up to
-	// Submitted, but for what happens while Stats looks.
+	// Submitted, except for what happens while Stats looks.
 	Succeeded, Failed, Panicked, Dropped, Expired, Canceled uint64
 
-	// Lateness is how long after their slots the jobs were started that have limits
-	// or dates: others have nothing to be on time for.
+	// Lateness counts how long after their slots jobs were started. It counts only jobs with
+	// limits or dates: others have nothing to be on time for.
 	Lateness Histogram
 
-	// Away is nil while the backend answers. While it fails, jobs that have
-	// limits wait.
-	Away *Away
+	// Outage describes a failing backend; nil while it works. Jobs with limits wait
+	// until it recovers.
+	Outage *Outage
 }
 
-// Away says that the backend fails.
-type Away struct {
-	Since time.Time // when it failed first
-	Err   error     // what it said then
+// Outage describes a failing backend.
+type Outage struct {
+	Since time.Time // the first failure
+	Err   error     // the error of the first failure
 }
 
 type counts struct {
@@ -58,26 +58,32 @@ func (c *counts) of(o Outcome) *atomic.Uint64 {
 	}
 }
 
-// Stats returns the present figures.
+// Stats returns the present figures. It is cheap.
 func (d *Dispatcher[T]) Stats() Stats {
-	d.mu.Lock()
-	submitted, replaced := d.submitted, d.replaced
-	d.mu.Unlock()
-	waiting, running, succeeded := d.present()
-	return Stats{
-		Waiting:   waiting,
-		Running:   running,
-		Workers:   int(d.workers.Load()),
-		Submitted: submitted,
+	if d.isZero() {
+		return Stats{}
+	}
+	d.engine.Lock()
+	replaced := d.replaced
+	d.engine.Unlock()
+	f := d.engine.Figures()
+	stats := Stats{
+		Waiting:   f.Waiting,
+		Running:   f.Running,
+		Workers:   f.Workers,
+		Submitted: f.Submitted,
 		Replaced:  replaced,
 		Retried:   d.counts.retried.Load(),
-		Succeeded: d.counts.succeeded.Load() + succeeded,
+		Succeeded: d.counts.succeeded.Load() + f.FastSucceeded,
 		Failed:    d.counts.failed.Load(),
 		Panicked:  d.counts.panicked.Load(),
 		Dropped:   d.counts.dropped.Load(),
 		Expired:   d.counts.expired.Load(),
 		Canceled:  d.counts.canceled.Load(),
-		Lateness:  d.lateness.read(),
-		Away:      d.away.Load(),
+		Lateness:  readHistogram(d.engine.Lateness()),
 	}
+	if o := d.engine.Outage(); o != nil {
+		stats.Outage = &Outage{Since: o.Since, Err: o.Err}
+	}
+	return stats
 }

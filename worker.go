@@ -3,68 +3,65 @@ package dispatcher
 import (
 	"context"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/internal/adaptive"
+	"github.com/freqlimit/dispatcher/internal/engine"
+	"github.com/freqlimit/dispatcher/internal/guard"
+	"github.com/freqlimit/dispatcher/internal/panics"
 )
 
 // work does jobs until there are no more.
-func (d *Dispatcher[T]) work(h *hand[T]) {
-	defer func() {
-		if h.done.entry != nil { // a handler or one of the Events ends the goroutine
-			d.desk.giveBack(h)
-		}
-	}()
+func (d *Dispatcher[T]) work(w *engine.Worker) {
 	for {
-		s, ok := d.desk.next(h)
+		s, ok := d.engine.Next(w)
 		if !ok {
 			return
 		}
-		if d.contexts.run.Err() != nil {
-			d.unstarted(s, h, Dropped, d.stopped(s.entry))
+		if d.engine.Contexts().Run.Err() != nil {
+			d.unstarted(s, w, Dropped, d.stopped(entryOf[T](s.Job)))
 		} else {
-			d.do(s, h)
+			d.do(s, w)
 		}
 	}
 }
 
-// unstarted ends a job whose slot has come, and which is not to start after all.
-func (d *Dispatcher[T]) unstarted(s start[T], h *hand[T], o Outcome, why error) {
-	h.done = finished[T]{entry: s.entry, until: s.stamp, late: unknown}
-	if !h.plain {
-		h.done.fate = fateWithdrawn
+// unstarted ends a job whose slot has come, but which must not start after all.
+func (d *Dispatcher[T]) unstarted(s engine.Start, w *engine.Worker, o Outcome, why error) {
+	e := entryOf[T](s.Job)
+	w.Done = engine.Completion{Job: s.Job, Until: s.Token, Late: engine.Unknown}
+	if !w.IsFast() {
+		w.Done.Disposition = engine.WithdrawJob
 	}
-	d.rest(h)
-	r := &Result[T]{Job: d.lastOf(s.entry), Outcome: o, Err: why}
-	d.resolve(s.entry, r)
-	d.reportSoon(s.entry, r)
+	d.engine.MarkIdle(w)
+	d.endWaiting(e, &Result[T]{Outcome: o, Err: why})
 }
 
 // do runs one job and reports on it, whatever its handler does.
-func (d *Dispatcher[T]) do(s start[T], h *hand[T]) {
-	e := s.entry
-	a := attempt[T]{ctx: d.contexts.handlers, started: unknown, late: unknown}
+func (d *Dispatcher[T]) do(s engine.Start, w *engine.Worker) {
+	e := entryOf[T](s.Job)
+	a := attempt[T]{ctx: d.engine.Contexts().Handlers, started: engine.Unknown, late: engine.Unknown}
 	if e.extra != nil {
-		if a.ctx, a.stop = d.begin(e); a.stop == nil {
-			d.unstarted(s, h, Canceled, ErrCanceled)
+		if a.ctx, a.stop = d.startRun(e); a.stop == nil {
+			d.unstarted(s, w, Canceled, ErrCanceled)
 			return
 		}
 	}
-	d.describe(e, &a.job)
+	d.snapshot(e, &a.job)
 	a.job.attempt++
-	a.job.slot = s.slot
+	a.job.slot = s.Slot
 	if timed := e.sched.Timed(); timed || d.cfg.Events.watchJobs() || e.tracked() {
-		now := d.now()
+		now := d.engine.Now()
 		a.started = now
 		if timed {
 			a.late = max(0, now-e.sched.Slot)
 		}
-		if h.plain {
+		if w.IsFast() {
 			a.job.slot = now // it waited for its worker alone
 		}
 	}
-	defer d.conclude(e, &a, h)
+	defer d.complete(e, &a, w)
 	if d.cfg.Events.Started != nil {
 		defer d.try(e, &a) // also if the event ends the goroutine
 		d.tellStarted(a.ctx, a.job)
@@ -73,16 +70,16 @@ func (d *Dispatcher[T]) do(s start[T], h *hand[T]) {
 	d.try(e, &a)
 }
 
-// try calls the handler and reads its error, whose methods, such as As and Unwrap, are the handler's
+// try calls the handler and classifies its error. Methods of the error, such as As and Unwrap, are user
 // code too.
 func (d *Dispatcher[T]) try(e *entry[T], a *attempt[T]) {
 	a.err = d.handler(a.ctx, a.job)
 	if a.err != nil {
 		var cut error
-		if handlers := d.contexts.handlers; handlers.Err() != nil {
+		if handlers := d.engine.Contexts().Handlers; handlers.Err() != nil {
 			cut = context.Cause(handlers)
 		}
-		a.verdict = judge(a.err, d.retryOf(e), a.job.failures, e.holds(), d.cfg.Serial, cut)
+		a.class = classify(a.err, d.retryOf(e), a.job.failures, e.holds(), d.cfg.Serial, cut)
 	}
 	a.returned = true
 }
@@ -90,112 +87,101 @@ func (d *Dispatcher[T]) try(e *entry[T], a *attempt[T]) {
 // attempt is one run of a job.
 type attempt[T any] struct {
 	ctx      context.Context // of the handler
-	stop     func()          // ends that; nil for most
+	stop     func()          // releases ctx; nil for most jobs
 	job      Job[T]
-	started  int64 // instant; unknown if nobody asks
-	late     int64 // after its slot; unknown without limits or dates
-	returned bool  // the handler did
+	started  int64 // instant; engine.Unknown if nobody needs it
+	late     int64 // after its slot; engine.Unknown without limits or dates
+	returned bool  // the handler has returned
 	err      error // what it returned
-	verdict  verdict
-}
-
-// unknown is when a job started, and how late, if nobody has looked.
-const unknown = -1
-
-// rest notes that a worker's job does not run any more.
-func (d *Dispatcher[T]) rest(h *hand[T]) {
-	d.running.Add(-1)
-	h.done.rested = true
+	class    classification
 }
 
 // retryOf returns the policy for a job.
 func (d *Dispatcher[T]) retryOf(e *entry[T]) *Retry {
-	if o := e.options(); o != nil && o.Retry != nil {
-		return o.Retry
+	if o := e.options(); o != nil && o.retry != nil {
+		return o.retry
 	}
 	return &d.cfg.Retry
 }
 
-// conclude is deferred by do. What it calls of the user's code is last, and can't keep it from
-// anything: reports.
-func (d *Dispatcher[T]) conclude(e *entry[T], a *attempt[T], h *hand[T]) {
+// complete is deferred by do. User code, which it calls for reports, comes last, so that it can't keep
+// complete from doing anything.
+func (d *Dispatcher[T]) complete(e *entry[T], a *attempt[T], w *engine.Worker) {
 	outcome := Succeeded
 	if !a.returned {
 		outcome = Panicked
 		if v := recover(); v != nil {
-			a.err = newPanicError(v)
+			a.err = panics.New(v)
 		} else {
 			a.err = ErrGoexit
 		}
 	} else if a.err != nil {
 		outcome = Failed
 	}
-	h.done.entry, h.done.late = e, a.late
+	w.Done.Job, w.Done.Late = &e.sched, a.late
 	if a.stop != nil {
-		if canceled := d.cease(e, a.verdict.fate != fateEnded); canceled && outcome == Failed {
-			outcome, a.verdict.fate = Canceled, fateEnded
+		if canceled := d.endRun(e, a.class.disposition != engine.EndJob); canceled && outcome == Failed {
+			outcome, a.class.disposition = Canceled, engine.EndJob
 			a.err = &endError{why: ErrCanceled, err: a.err}
 		}
 		a.stop()
 	}
-	if a.returned && a.verdict.fate != fateEnded {
-		d.again(e, a, h)
+	if a.returned && a.class.disposition != engine.EndJob {
+		d.requeue(e, a, w)
 		return
 	}
-	if after := a.verdict.after; after != nil && a.returned {
-		// The server means the key, whatever becomes of the job.
-		if until, own := d.tellOff(e, after, a.job.slot); own {
-			d.heed(e.sched.Key(), until, byOthers)
+	if after := a.class.after; after != nil && a.returned {
+		// The server refuses the key, whatever becomes of the job.
+		if until, own := d.applyRetryAfter(e, after, a.job.slot); own {
+			d.engine.HeldUntil(e.sched.Key(), until, engine.ByOthers)
 		}
 		if outcome == Failed {
 			a.err = &HoldsError{MaxHolds: d.retryOf(e).MaxHolds, Err: a.err}
 		}
 	}
-	if a.verdict.cutOff && outcome == Failed {
+	if a.class.cutOff && outcome == Failed {
 		outcome = Dropped
-		a.err = &endError{ErrStopped, context.Cause(d.contexts.handlers), a.job.attempt, a.err}
+		a.err = &endError{ErrStopped, context.Cause(d.engine.Contexts().Handlers), a.job.attempt, a.err}
 	}
 	if outcome == Succeeded && e.extra == nil && d.cfg.Events.Done == nil {
-		// What follows, for most jobs.
-		if h.done.succeeded = h.plain; !h.plain {
-			d.running.Add(-1)
+		// A shortcut for most jobs.
+		if !d.engine.Succeeded(w) {
 			d.counts.succeeded.Add(1)
 		}
 		return
 	}
-	d.rest(h)
+	d.engine.MarkIdle(w)
 	r := &Result[T]{Job: a.job, Outcome: outcome, Err: a.err}
-	if a.started != unknown {
-		r.Started = d.epoch.Add(time.Duration(a.started))
-		r.Ended = d.instant()
+	if a.started != engine.Unknown {
+		r.Started = d.engine.Epoch().Add(time.Duration(a.started))
+		r.Ended = d.engine.Clock()
 	}
-	d.resolve(e, r)
-	d.report(e, r)
+	d.recordOutcome(e, r)
+	d.report(e.context(d.engine.Contexts().Events), r)
 }
 
-// again sends a job back to run again.
-func (d *Dispatcher[T]) again(e *entry[T], a *attempt[T], h *hand[T]) {
-	done := &h.done
-	x, v := e.more(), &a.verdict
+// requeue sends a job back to run again.
+func (d *Dispatcher[T]) requeue(e *entry[T], a *attempt[T], w *engine.Worker) {
+	done := &w.Done
+	x, v := e.more(), &a.class
 	x.attempt, x.err = a.job.attempt, a.err
 	if v.fails {
 		x.failures++
 	}
-	d.waiting.Add(1)
 	d.counts.retried.Add(1)
-	d.rest(h)
+	d.engine.RunsAgain(w)
 	delay := min(v.delay, backend.Unlimited)
-	done.fate, done.until = v.fate, d.now()+int64(delay)
+	done.Disposition, done.Until = v.disposition, d.engine.Now()+int64(delay)
 	if v.after != nil {
 		x.holds++
-		if until, own := d.tellOff(e, v.after, a.job.slot); own {
-			done.until = until
+		if until, own := d.applyRetryAfter(e, v.after, a.job.slot); own {
+			done.Until = until
 		} else {
-			done.fate = fateHeld // it waits by itself
+			done.Disposition = engine.RetryInPlace // it waits by itself
 		}
 	}
 	if d.cfg.Events.Retried != nil {
-		ctx := e.context(d.contexts.events)
+		ctx := e.context(d.engine.Contexts().Events)
 		if e.tracked() {
 			ctx = insideJob{ctx, e}
 		}
@@ -203,52 +189,47 @@ func (d *Dispatcher[T]) again(e *entry[T], a *attempt[T], h *hand[T]) {
 	}
 }
 
-// tellOff holds the keys that a handler was told to leave alone. If the job's own key is
-// one of them, it is for the caller to tell the loop until when.
-func (d *Dispatcher[T]) tellOff(e *entry[T], after *RetryAfterError, slot int64) (until int64, own bool) {
+// applyRetryAfter holds the keys that a handler's RetryAfter names. If the job's own key is one of them,
+// the caller must tell the loop until when it is held.
+func (d *Dispatcher[T]) applyRetryAfter(e *entry[T], after *RetryAfterError, slot int64) (until int64, own bool) {
 	keys := after.HeldKeys(e.sched.Key(), e.sched.Limits())
-	// Others that share the backend must hear of it even while this one stops.
-	ctx, cancel := lastWords(d.contexts.run)
+	// Others that share the backend must learn of the hold even while this dispatcher stops.
+	ctx, cancel := guard.CleanupContext(d.engine.Contexts().Run)
 	defer cancel()
 	if d.cfg.Adapt != nil {
-		r := refusal{slot: slot, delay: min(after.Delay, backend.Unlimited)}
-		r.until = d.now() + int64(r.delay) // before the backend has heard of it
+		r := adaptive.Refusal{Slot: slot, Delay: min(after.Delay, backend.Unlimited)}
+		r.Until = d.engine.Now() + int64(r.Delay) // before the backend has heard of it
 		defer d.tellRefused(keys, r)
 	}
 	for _, key := range keys {
-		end, err := d.holdKey(ctx, key, after.Delay)
+		end, err := d.engine.Hold(ctx, key, after.Delay)
 		if err != nil {
-			d.logSoon(slog.LevelWarn, "dispatcher: the backend did not hold a key",
+			d.engine.LogSoon(slog.LevelWarn, "dispatcher: backend could not hold a key",
 				slog.String("key", key), slog.Any("error", err), slog.Any("cause", after.Err))
 		}
 		if key == e.sched.Key() {
 			until, own = end, true
 		} else {
-			d.heed(key, end, byHandler)
+			d.engine.HeldUntil(key, end, engine.ByHandler)
 		}
 	}
 	return until, own
 }
 
-// stopped is the error of a job that is dropped because Run's ctx has ended.
+// stopped returns the error of a job that is dropped because Run's ctx has ended.
 func (d *Dispatcher[T]) stopped(e *entry[T]) error {
-	err := &endError{why: ErrStopped, cause: context.Cause(d.contexts.run)}
+	err := &endError{why: ErrStopped, cause: context.Cause(d.engine.Contexts().Run)}
 	if x := e.extra; x != nil {
 		err.attempt, err.err = x.attempt, x.err
 	}
 	return err
 }
 
-// logPanic is deferred around a function that the Config gave.
+// logPanic is deferred around a call of a function of the Config.
 func (d *Dispatcher[T]) logPanic(name string, attrs ...slog.Attr) {
 	if v := recover(); v != nil {
-		p := newPanicError(v)
-		d.log(slog.LevelError, "dispatcher: "+name+" panicked",
+		p := panics.New(v)
+		d.engine.Log(slog.LevelError, "dispatcher: "+name+" panicked",
 			append(attrs, slog.Any("error", p), slog.String("stack", string(p.Stack)))...)
 	}
-}
-
-// newPanicError is called by the function that recovered.
-func newPanicError(value any) *PanicError {
-	return &PanicError{Value: value, Stack: debug.Stack()}
 }

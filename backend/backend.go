@@ -1,11 +1,10 @@
-// Package backend says what keeps the rate limits of a dispatcher: the
-// [Backend] interface, what is asked of it ([Request]) and what it answers
-// ([Decision]).
+// Package backend defines the [Backend] interface: what keeps a dispatcher's rate limits.
+// A [Request] asks it for a slot, and a [Decision] is its answer.
 //
-// A backend holds one [gcra.State] for each key, or a [gcra.Ledger] if it takes
-// slots back. It decides; whoever asks only
-// waits until the slot that it was granted. Package memory implements it for one
-// process. To write another, implement the three methods and run the conformance
+// A backend keeps one [gcra.State] for each key, or a [gcra.Ledger] if it takes slots
+// back. The backend decides; the caller only waits for the slot that it was granted.
+// Package memory implements a backend for one process, package goredis one that processes
+// share. To write another, implement the four methods of Backend and run the conformance
 // suite of package backendtest on it.
 package backend
 
@@ -16,83 +15,56 @@ import (
 	"github.com/freqlimit/dispatcher/gcra"
 )
 
-// Unlimited is a horizon that does not refuse: the request is granted at the
-// first slot that its limits have, if that is within 100 years.
+// Unlimited is a horizon that refuses nothing: the request is granted at the first slot
+// that its limits have within 100 years.
 const Unlimited = gcra.MaxSpan
 
 // Backend keeps limits. It is safe for concurrent use.
 //
-// A key that the backend does not know is a key without debt. A backend may
-// forget a key only when it has no debt and is not held, for then the two
-// are the same.
+// A key that the backend does not know has no debt. A backend may forget a key only if it
+// has no debt and is not held: then forgetting it makes no difference.
 type Backend interface {
-	// Reserve decides requests in their order, and writes the decision on
-	// reqs[i] to decisions[i]; decisions must be at least as long as reqs.
+	// Reserve decides the requests in order, and writes the decision on reqs[i] to
+	// decisions[i]. decisions must be at least as long as reqs.
 	//
-	// Each request is atomic: its slot is the earliest instant, not before the
-	// backend's now and NotBefore, at which all of its limits are open and no key of
-	// HeldBy is held. If the slot is at most Horizon ahead of now, every limit is
-	// charged at that slot; else none is. A request with no limits is granted now,
-	// whatever HeldBy says. Requests see the charges of those before them; others may
-	// come in between.
+	// Each request is atomic. Its slot is the earliest instant, not before the backend's
+	// now and NotBefore, at which all of its limits are open and no key of HeldBy is held.
+	// If the slot is at most Horizon ahead of now, every limit is charged at that slot;
+	// else none is. A request with no limits is granted now, whatever HeldBy says. Each
+	// request sees the charges of those before it. Requests of other calls may come in
+	// between.
 	//
-	// A request that can never be granted gets a Decision with Err, and the
-	// rest of the batch is decided. The error that Reserve returns means that
-	// the batch was not decided: nothing may start on it. Then a charge may
-	// have been made (an answer was lost), so a limit may have lost a slot, but
-	// never gained one.
+	// A request that can never be granted gets a Decision with Err, and the rest of the
+	// batch is decided. If Reserve itself returns an error, the batch was not decided, and
+	// nothing may start because of it. A charge may still have been made, if the answer was
+	// lost. So a limit may lose a slot, but never gains one.
 	//
-	// The clock is the backend's own. It does not keep reqs or decisions.
+	// The clock is the backend's own. Reserve does not keep reqs or decisions.
 	Reserve(ctx context.Context, reqs []Request, decisions []Decision) error
 
 	// Hold closes a key for d from now by the backend's clock, whatever its
-	// params: no slot before then is granted from here on. A hold only
-	// extends: one that ends before the key's present one changes nothing, nor
-	// does a d of zero or less. Slots already granted stay. A d over
-	// [Unlimited] counts as Unlimited.
+	// params: from then on no slot before its end is granted. A hold only extends:
+	// one that ends before the key's present hold changes nothing, and so does a d of
+	// zero or less. Slots already granted stay. A d over [Unlimited] counts as
+	// Unlimited.
 	Hold(ctx context.Context, key string, d time.Duration) error
 
 	// Clear forgets every key: its debt and its hold.
 	Clear(ctx context.Context) error
+
+	// Traits says what else the backend can do. It always returns the same, is quick, and
+	// does not use the network. [TraitsOf] is the way to call it.
+	Traits() Traits
 }
 
-// Releaser is an optional ability of a [Backend].
-type Releaser interface {
-	// Release gives back a slot that Reserve granted for these limits and that
-	// nobody used; stamp is [Decision.Stamp]. Each limit takes it back by itself,
-	// and is then as if it had never been charged for it, whatever was granted or
-	// given back since, and in whatever order. [gcra.Ledger] does that.
-	//
-	// A limit does not open before a slot that somebody still holds, so no slot is
-	// given out twice. A slot given back between two others is of use only once the
-	// later ones are given back too: at Burst 1 it leaves a hole of one interval.
-	//
-	// A limit keeps a charge that it does not remember. It may forget those made
-	// before its interval changed, before Clear, or before it had no debt; those
-	// whose slots came more than [gcra.Recall] before later charges; and the oldest
-	// of more than 33 at odd instants, neither at one nor evenly spaced.
-	//
-	// Slots of one cost at one instant are all the same, so the caller releases a
-	// slot once: to do so again may give back that of another.
-	Release(ctx context.Context, limits []Limit, stamp int64) error
-}
-
-// Checker is an optional ability of a [Backend] that can't keep every limit that
-// [Validate] lets pass.
-type Checker interface {
-	// Check returns nil if a request may have these limits, else an error as
-	// Reserve gives in [Decision.Err]. It calls Validate, and asks nobody: it is
-	// quick.
-	Check(limits []Limit) error
-}
-
-// Check returns what the backend's Check says if it is a [Checker], else what
-// Validate says.
+// Check returns nil if b can keep these limits: see [Traits.Check]. Without a backend it is
+// Validate.
 func Check(b Backend, limits []Limit) error {
-	if c, ok := b.(Checker); ok {
-		return c.Check(limits)
+	if b == nil {
+		return Validate(limits)
 	}
-	return Validate(limits)
+	t := TraitsOf(b)
+	return t.Check(limits)
 }
 
 // Request asks for one slot under several limits: all or nothing.
@@ -100,27 +72,40 @@ type Request struct {
 	// Limits are the limits to charge, each key once. Empty: none.
 	Limits []Limit
 
-	// HeldBy are more keys whose holds apply to the request: none of them is
-	// charged, and their debt does not count. A dispatcher names the job's key
-	// here, unless that is the key of one of the limits. Empty: none.
+	// HeldBy are further keys whose holds delay the request. They are not charged, and
+	// their debt does not count. A dispatcher puts the job's key here unless one of the
+	// limits has that key.
 	HeldBy []string
 
-	// NotBefore is the earliest that the slot may be, for reasons that the
-	// backend does not know. Zero, or a time that has passed: none.
+	// NotBefore is the earliest time that the slot may have. The zero time and times
+	// in the past set no bound.
 	NotBefore time.Time
 
 	// Horizon is how far ahead of the backend's now the slot may be. Zero or
 	// less grants a slot only at once.
 	//
-	// Below Unlimited, a key whose params have changed is rebased first: see
-	// [gcra.State.Rebase]. It stays so even if the request is refused: a dispatcher
-	// makes requests that can't be granted, with a NotBefore far away, for that alone.
-	// With Unlimited the key's TAT is taken as it is, as aiofreqlimit's reserve does.
+	// Below [Unlimited], a key whose params have changed is rebased first: see
+	// [gcra.State.Rebase]. It stays rebased even if the request is refused. A dispatcher
+	// makes requests that can't be granted, with a NotBefore in the far future, just to
+	// rebase a key. With Unlimited the key's TAT is taken as it is, as aiofreqlimit's
+	// reserve does.
 	Horizon time.Duration
 
-	// InTurn asks for a [Decision.Turn] if the request is refused. Only who will
-	// ask again then, and not before, may set it: others are told later turns.
-	InTurn bool
+	// MemberID identifies the caller among all that share the backend, such as one
+	// dispatcher of a fleet. It is a random number. If it is not zero, a refusal has a
+	// [Decision.RetryAt]. Set it only if the caller asks again at that time and not
+	// before: the backend makes other members wait for it.
+	MemberID uint32
+
+	// MinHorizon is the smallest Horizon that hides the member's round trip to the
+	// backend. Horizon itself may be larger: see [Decision.MinHorizon].
+	MinHorizon time.Duration
+
+	// BusiestLimit says under which of Limits the most keys of the member wait. It is
+	// the index in Limits plus 1; zero, or any number out of range, means that there is
+	// none. A refused request preferably gets its RetryAt at that limit: whichever of
+	// those jobs is next can then use the slot.
+	BusiestLimit int
 }
 
 // Decision is the answer to one [Request].
@@ -128,49 +113,49 @@ type Decision struct {
 	// Granted says that all limits were charged, at Slot.
 	Granted bool
 
-	// Slot is the instant from which the job may start if Granted, else the
-	// earliest instant at which its limits are open as things stand. It is in
-	// local time with a monotonic reading, as made from time.Now, so that setting
-	// the machine's clock moves no start. Where the backend is in this process
-	// it is exact; else rounded so that no start is early by the backend's clock.
+	// Slot is the instant from which the job may start if Granted. If the request is
+	// refused, it is the earliest instant at which all of its limits are open as things
+	// stand, or, with a RetryAt, the instant at which the limit at Binding opens.
+	//
+	// It is local time with a monotonic reading, like that of time.Now, so setting
+	// the machine's clock moves no start. A backend in this process gives it exactly.
+	// Others round it so that no start is early by the backend's clock.
 	Slot time.Time
 
-	// Binding is the index in Limits of the limit that opens last, the first of
-	// them if several do; -1 if none keeps the slot from being earlier.
+	// Binding is the index in Limits of the limit that opens last, the first of them if
+	// several do; -1 if no limit delays the slot. If the request has a MemberID and is
+	// refused, it may be another limit: the one that RetryAt is for.
 	Binding int
 
-	// Held says that the limit at Binding is closed by a hold, not by debt: a hold
-	// keeps out all other jobs under the limit too, debt those that cost as much or
-	// more. With a Binding of -1 it is a key of HeldBy that is held.
+	// Held says that a hold, not debt, closes the limit at Binding. A hold keeps out
+	// all other jobs under the limit too; debt keeps out those that cost as much or
+	// more. If Binding is -1, a key of HeldBy is held.
 	Held bool
 
-	// Turn is when to ask again after a refusal with InTurn, a horizon before it
-	// at most: Slot, or later if others who want the limit at Binding have been
-	// told earlier turns. So a fleet does not ask all at once for each slot. Who
-	// has a turn may take whatever is open then. It is zero if the backend gives
-	// no turns.
-	Turn time.Time
+	// RetryAt is when to make the refused request again, if it has a MemberID: shortly
+	// before Slot, or later if other members come first at the limit at Binding. Members
+	// so take turns: they don't all ask for every slot, and each gets its share. A
+	// member that asks earlier is refused unless it is first in line. If a member gets
+	// several for one limit, the latest counts. It is zero if the backend doesn't make
+	// members take turns.
+	RetryAt time.Time
 
-	// Stamp is the slot by the backend's own clock and in its own unit, exactly.
-	// It is what [Releaser] wants, and tells slots of several processes apart.
-	Stamp int64
+	// MinHorizon is the largest [Request.MinHorizon] of the members in line at the limit
+	// at Binding. They take its slots that far ahead, so requests with a smaller Horizon
+	// come too late. It is zero if the backend doesn't make members take turns.
+	MinHorizon time.Duration
 
-	// Err, if not nil, says why the request was not granted; nothing was
-	// charged. Unless it is Undecided it can never be granted. For limits that
-	// [Validate] refuses it is that error.
+	// Token is the slot by the backend's own clock, exactly and in the backend's own
+	// unit. [Releaser] takes it back, and it tells the slots of several processes apart.
+	Token int64
+
+	// Err, if not nil, says why the request was not granted. Nothing was charged.
+	// Unless Undecided is set, the request can never be granted. If [Validate] refuses
+	// the limits, Err is its error.
 	Err error
 
-	// Undecided says that this request could not be decided, although others of
-	// the batch could: Err is as the error of Reserve, and the request may be
-	// made again.
+	// Undecided says that the backend could not decide this request, although it
+	// decided others of the batch. Err is then like the error of Reserve, and the request
+	// may be made again.
 	Undecided bool
-}
-
-// InProcess is an optional ability of a [Backend]: its methods answer at once,
-// without a network and without waiting for more than a mutex. A dispatcher asks
-// such a backend for one job at a time where it schedules, so that the order of
-// starts is exact. Others it asks for batches, from a goroutine.
-type InProcess interface {
-	// InProcess does nothing: having it is the promise.
-	InProcess()
 }

@@ -12,15 +12,15 @@ import (
 var ErrLimit = errors.New("invalid limit")
 
 // ErrSameKey is matched by the error for a request that names one key twice.
-var ErrSameKey = errors.New("a request may name a key once: give one limit the sum of the costs, and limits with other params a key of their own")
+var ErrSameKey = errors.New("a request may name a key only once: add up the costs in one limit, and give limits with other params their own key")
 
 // Limit is one rate limit that a job is under.
 type Limit struct {
-	// Key names whatever is limited. Any string will do, of any bytes. The
-	// empty key is the global bucket.
+	// Key names what is limited. It may hold any bytes. The empty key is the global
+	// bucket.
 	//
-	// A key has one set of params at a time, those used last. Two rates for one
-	// thing, such as 1 per second and 20 per minute, are two keys.
+	// A key has one set of params at a time: those used last. Two rates for one
+	// thing, such as 1 per second and 20 per minute, need two keys.
 	Key string
 
 	// Params is the rate.
@@ -40,8 +40,8 @@ func (l *Limit) Units() int {
 }
 
 // LimitError says which limit of a request is wrong. It matches [ErrLimit] and
-// whatever Err matches: [gcra.ErrParams], [gcra.ErrCost], [ErrSameKey], or what a
-// [Checker] has against the limit.
+// whatever Err matches: [gcra.ErrParams], [gcra.ErrCost], [ErrSameKey], or the error of a
+// [Checker].
 type LimitError struct {
 	Index int    // which of the request's limits
 	Key   string // its key
@@ -78,7 +78,8 @@ func Validate(limits []Limit) error {
 	return nil
 }
 
-// fewLimits is up to how many limits it is faster to compare each with each.
+// fewLimits is the largest number of limits for which comparing all pairs of keys is faster
+// than a map.
 const fewLimits = 32
 
 func validateMany(limits []Limit) error {
@@ -96,7 +97,7 @@ func validateMany(limits []Limit) error {
 	return nil
 }
 
-// validate returns what is wrong with the params and the cost of the limit at an index.
+// validate checks the params and the cost of the limit, which has index i.
 func (l *Limit) validate(i int) error {
 	err := l.Params.Validate()
 	if err == nil {

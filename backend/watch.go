@@ -7,57 +7,65 @@ import (
 	"time"
 )
 
-// Watcher is an optional ability of a [Backend]: it tells those who use it what others,
-// of this process or another, have changed. They act on it sooner than they would find
-// out by asking.
+// Watcher is an optional ability of a [Backend]: it reports what others, in this process or
+// another, have changed. A dispatcher that watches acts on a change before its next request
+// would show it.
 //
-// It is no more than news. A backend in another process may lose some of it, and tells
-// all of it late; what may start is decided by Reserve alone.
+// Reports are hints. A backend in another process may lose some of them and delivers all of
+// them late. Only Reserve decides what may start.
 type Watcher interface {
-	// Watch calls f with each hold that is in force, then with a [ChangeCurrent],
-	// and then with each [Change] that anyone makes, the caller included. A backend in
-	// this process tells the holds before Watch returns. If the backend can't learn the
-	// holds, it says ChangeCurrent without them; when news may have been lost, it says
-	// it again. A change may be told more than once.
+	// Watch calls f with each hold that is in force, then with a [ChangeCurrent], and then
+	// with each [Change] that anyone makes, the caller included. A backend in this process
+	// reports the holds before Watch returns. A backend that can't learn the holds reports
+	// ChangeCurrent without them. After it may have lost reports, it reports the holds and
+	// ChangeCurrent again. It may report a change more than once.
 	//
-	// f must not be nil. It may be called from several goroutines at once. It must be quick, and must not
-	// call the backend. The news ends with a call of stop, which may be called again
-	// and does nothing then. It waits until the backend has ended the goroutines that
-	// it needs for the news; calls of f that are under way then it does not wait for.
+	// f must not be nil. It may be called from several goroutines at once. It must be
+	// quick, and must not call the backend. stop ends the calls; calling it again does
+	// nothing. stop waits until the backend has ended the goroutines that it needs for
+	// its reports, but not for calls of f that have already begun.
 	Watch(f func(Change)) (stop func())
 }
 
-// ChangeKind says what a [Change] is.
+// ChangeKind says what a [Change] is about.
 type ChangeKind uint8
 
 // The kinds of changes.
 const (
 	ChangeHold    ChangeKind = iota + 1 // Key is held until Until
-	ChangeRelease                       // the limit Key has got slots back, and may open earlier
-	ChangeClear                         // all keys were forgotten
-	ChangeParams                        // Key was used under other params than before
-	ChangeCurrent                       // nothing: all that has gone before was told, as far as it is known
+	ChangeRelease                       // the limit Key got slots back, and may open earlier
+	ChangeClear                         // the backend forgot all keys
+	ChangeParams                        // a request used Key with other params than the one before
+	ChangeCurrent                       // nothing changed: the backend has reported all that it knows so far
+	ChangeRetryAt                       // the member MemberID is to ask for the limit Key at Until: see Decision.RetryAt
 )
 
-// Change is a piece of news of a [Watcher].
+// Change is one message from a [Watcher].
 type Change struct {
 	Kind  ChangeKind
-	Key   string    // of all but a ChangeClear and a ChangeCurrent
-	Until time.Time // of a ChangeHold: local time with a monotonic reading, not before the end of the hold
+	Key   string    // empty in a ChangeClear and a ChangeCurrent
+	Until time.Time // in a ChangeHold: local time with a monotonic reading, no earlier than the end of the hold
 
-	// Of a ChangeParams: the interval under which the limit was charged before, and that of
-	// a request that came now. It is told where the request was made.
+	// In a ChangeRetryAt: the member that it is for (see [Request.MemberID]), the limit's
+	// TAT, and what [Decision.MinHorizon] says. Is is the interval that the limit was
+	// charged with.
+	MemberID   uint32
+	TAT        time.Time
+	MinHorizon time.Duration
+
+	// In a ChangeParams: the interval that the limit was charged with before, and the
+	// interval of the new request. Only watchers of the backend value that made the request get it.
 	Was, Is time.Duration
 }
 
-// Watchers is a helper for a [Watcher]: the functions that Watch was called with. The
-// zero value has none. It is safe for concurrent use.
+// Watchers helps to implement a [Watcher]: it holds the functions that Watch was called
+// with. The zero value is empty and ready to use. It is safe for concurrent use.
 type Watchers struct {
 	mu   sync.Mutex // held while list is changed
 	list atomic.Pointer[[]*func(Change)]
 }
 
-// Add adds a function, until remove is called. Remove may be called again.
+// Add adds a function until remove is called. Calling remove again does nothing.
 func (w *Watchers) Add(f func(Change)) (remove func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,15 +78,15 @@ func (w *Watchers) Add(f func(Change)) (remove func()) {
 	}
 }
 
-// Tell calls all functions, one after another. It holds no lock meanwhile, and costs
-// next to nothing if there are none.
+// Tell calls all functions, one after another. It holds no lock while it does so, and costs
+// next to nothing if there are no functions.
 func (w *Watchers) Tell(c Change) {
 	for _, f := range w.all() {
 		(*f)(c)
 	}
 }
 
-// Len returns how many functions there are.
+// Len returns the number of functions.
 func (w *Watchers) Len() int { return len(w.all()) }
 
 func (w *Watchers) all() []*func(Change) {

@@ -1,9 +1,10 @@
 // Command bench runs this project beside its peers, on the same work in one run,
 // and prints one table of medians and ratios, and which goals are met.
 //
-//	cd bench && go run .
+//	cd bench && GOWORK=off go run .
 //
-// It is a module of its own, so that the library does not depend on the peers.
+// It is a module outside the workspace of this repository, so that the library does
+// not depend on the peers.
 // The measurements that need Redis use a redis-server from PATH, which is started
 // for them, saves nothing and is stopped at the end; -redis names another to use,
 // or with "none" leaves them out. In Redis only keys are touched that begin with
@@ -14,7 +15,7 @@
 // whatever else the machine does hits all of them alike. Each is made in a process
 // of its own. To see where one spends its time:
 //
-//	go run . -only 'keys/goredis' -cpuprofile cpu.prof && go tool pprof -top cpu.prof
+//	GOWORK=off go run . -only 'keys/goredis' -cpuprofile cpu.prof && go tool pprof -top cpu.prof
 package main
 
 import (
@@ -76,7 +77,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return err
 	})
 	flags.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the measurements to a `file`")
-	flags.StringVar(&o.pictures, "pictures", "pictures", "`directory` for the pictures, of what was measured in full; \"\" for none")
+	flags.StringVar(&o.pictures, "pictures", "../docs/pictures", "`directory` for the pictures, of what was measured in full; \"\" for none")
 	flags.BoolVar(&o.markdown, "markdown", false, "print the table as Markdown")
 	err := flags.Parse(args)
 	switch {

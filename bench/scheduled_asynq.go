@@ -18,7 +18,7 @@ const asynqPoll = 5 * time.Second
 
 // scheduledAsynq is asynq as it comes. It keeps instants in whole seconds, so a
 // task may start up to a second early. When there is less time than by default it looks
-// more often, lest it takes longer than it is given.
+// more often, so that it does not take longer than it is given.
 func scheduledAsynq(ctx context.Context, s settings) (done sample, err error) {
 	client := connect(s.Redis)
 	defer func() { err = errors.Join(err, client.Close()) }()

@@ -52,7 +52,7 @@ func fill(ctx context.Context, d *dispatcher.Dispatcher[int], names []string, n,
 // settle waits until a dispatcher has taken in all that was submitted, when so
 // many jobs are to have run: the last one in is under no limit and starts then.
 func settle(ctx context.Context, d *dispatcher.Dispatcher[int], ran int) error {
-	last := dispatcher.Job[int]{Key: "settle", Payload: lastIn, Limits: []dispatcher.Limit{}}
+	last := dispatcher.Job[int]{Key: "settle", Payload: lastIn, Limits: dispatcher.NoLimits}
 	if err := d.SubmitJob(ctx, last); err != nil {
 		return err
 	}

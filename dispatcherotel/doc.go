@@ -1,9 +1,11 @@
-// Package dispatcherotel shows what a dispatcher does as metrics and traces of
-// OpenTelemetry. Its three parts are independent:
+// Package dispatcherotel exports metrics and traces of a dispatcher to OpenTelemetry. Its
+// three parts are independent:
 //
 //	events, err := dispatcherotel.NewEvents[Message](meters, "mail")
-//	send := dispatcherotel.Trace[Message](tracers)(send)
-//	d, err := dispatcher.New(b, send, dispatcher.Config[Message]{Events: events})
+//	d, err := dispatcher.New(b, send, dispatcher.Config[Message]{
+//		Events:     events,
+//		Middleware: []dispatcher.Middleware{dispatcherotel.Trace(tracers)},
+//	})
 //	reg, err := dispatcherotel.Observe(meters, "mail", d)
 //	defer reg.Unregister()
 //
@@ -24,13 +26,13 @@
 //	dispatcher.start.lateness   s          how long after its slot a job was started
 //	dispatcher.job.duration     s          how long its handler took, by dispatcher.outcome
 //
-// All metrics have the attribute dispatcher.name, which is the name given. The outcomes
-// are those of [dispatcher.Outcome], in lower case.
+// The attribute dispatcher.name of all metrics is the given name. dispatcher.outcome has the
+// values of [dispatcher.Outcome], in lower case.
 //
 // [Trace] makes a span of each run of a handler.
 //
-// Only the API of OpenTelemetry is used: what becomes of metrics and spans is for the
-// providers, which a program makes with the SDK. A nil provider is the global one.
+// The package uses only the API of OpenTelemetry. The program makes the providers, with the
+// SDK. A nil provider means the global one.
 package dispatcherotel
 
 // scope names the instrumentation.

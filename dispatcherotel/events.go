@@ -10,13 +10,13 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// NewEvents returns events that record how late jobs start and how long their handlers
-// take, for Config.Events: see [dispatcher.JoinEvents] to have others beside them. The metrics
-// have the name as the attribute dispatcher.name. A nil provider is the global one. The errors
-// are the provider's.
+// NewEvents returns events that record how late jobs start and how long their handlers take.
+// Use them as Config.Events, or combine them with others by [dispatcher.JoinEvents]. Their
+// attribute dispatcher.name is the name. A nil provider means the global one. Errors come from
+// the provider.
 //
-// Measurements are made with contexts that have the values of the one that was passed to
-// Submit: exemplars point to the submitter's span.
+// Measurements are made with contexts that carry the values of the context that was passed to
+// Submit, so exemplars point to the submitter's span.
 func NewEvents[T any](provider metric.MeterProvider, name string) (dispatcher.Events[T], error) {
 	meter := meterOf(provider)
 	late, err1 := meter.Float64Histogram("dispatcher.start.lateness",
@@ -38,7 +38,7 @@ func NewEvents[T any](provider metric.MeterProvider, name string) (dispatcher.Ev
 	return dispatcher.Events[T]{
 		// For each run of a job.
 		Started: func(ctx context.Context, job dispatcher.Job[T]) {
-			late.Record(ctx, lateness(job).Seconds(), attrs.plain)
+			late.Record(ctx, lateness(job.Slot()).Seconds(), attrs.plain)
 		},
 		// A job that did not end by its handler has no duration.
 		Done: func(ctx context.Context, r dispatcher.Result[T]) {
@@ -49,9 +49,8 @@ func NewEvents[T any](provider metric.MeterProvider, name string) (dispatcher.Ev
 	}, nil
 }
 
-// lateness returns how long after its slot a job is.
-func lateness[T any](job dispatcher.Job[T]) time.Duration {
-	slot := job.Slot()
+// lateness returns how long ago the slot of a job was.
+func lateness(slot time.Time) time.Duration {
 	if slot.IsZero() {
 		return 0 // no dispatcher has started it
 	}

@@ -112,8 +112,9 @@ func ExampleTrace() {
 		}
 		return nil
 	}
-	d, err := dispatcher.New(memory.New(memory.Config{}), dispatcherotel.Trace[string](tracers)(send), dispatcher.Config[string]{
-		Retry: dispatcher.Retry{MaxAttempts: 2, Initial: 1},
+	d, err := dispatcher.New(memory.New(memory.Config{}), send, dispatcher.Config[string]{
+		Middleware: []dispatcher.Middleware{dispatcherotel.Trace(tracers)},
+		Retry:      dispatcher.Retry{MaxAttempts: 2, Initial: 1},
 	})
 	if err != nil {
 		log.Fatal(err)

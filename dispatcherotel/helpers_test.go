@@ -10,10 +10,6 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/backend/memory"
 	"github.com/freqlimit/dispatcher/gcra"
-	"github.com/freqlimit/dispatcher/internal/scrapetest"
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
-	exporter "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -92,27 +88,4 @@ func reading(t *testing.T) (metric.MeterProvider, func() map[string]metricdata.M
 		}
 		return metrics
 	}
-}
-
-// serving returns a provider whose metrics are served over HTTP, and a function that
-// asks for them as Prometheus does.
-func serving(t *testing.T) (metric.MeterProvider, func() map[string]*dto.MetricFamily) {
-	t.Helper()
-	reg := prometheus.NewPedanticRegistry()
-	e, err := exporter.New(exporter.WithRegisterer(reg), exporter.WithoutTargetInfo())
-	if err != nil {
-		t.Fatal(err)
-	}
-	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(e))
-	t.Cleanup(func() {
-		if err := provider.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return provider, scrapetest.Serve(t, reg)
-}
-
-func series(t *testing.T, f *dto.MetricFamily) map[string]float64 {
-	t.Helper()
-	return scrapetest.Series(t, f, scrapetest.Labels{Name: "dispatcher_name", Outcome: "dispatcher_outcome"})
 }

@@ -18,19 +18,19 @@ const (
 	outcomeKey = attribute.Key("dispatcher.outcome")
 )
 
-// Source is what [Observe] reads: a [dispatcher.Dispatcher], whatever its payload.
-// Stats must be safe for concurrent use.
+// Source is implemented by [dispatcher.Dispatcher], whatever its payload. Stats must be safe
+// for concurrent use.
 type Source interface {
 	Stats() dispatcher.Stats
 }
 
-// Observe makes metrics of the stats of s, which are read once for each collection. They
-// have the name as the attribute dispatcher.name; dispatchers of one provider need
-// different names. The dispatcher need not run yet, and may have stopped: then the last
-// figures stay until Unregister is called on what is returned.
+// Observe makes metrics of the stats of s, which it reads once for each collection. Their
+// attribute dispatcher.name is the name; dispatchers of one provider need different names. The
+// dispatcher may run later, or may have stopped: then the last figures stay until Unregister
+// is called on the registration.
 //
-// A nil provider is the global one. A source that is nil, or a nil pointer, is a
-// [*dispatcher.ConfigError]; other errors are the provider's.
+// A nil provider means the global one. If s is nil or a nil pointer, the error is a
+// [*dispatcher.ConfigError]; other errors come from the provider.
 func Observe(provider metric.MeterProvider, name string, s Source) (metric.Registration, error) {
 	if v := reflect.ValueOf(s); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, &dispatcher.ConfigError{Field: "source", Value: "nil", Reason: "must be given"}
@@ -121,7 +121,7 @@ func (m *metrics) observables() []metric.Observable {
 }
 
 func backendUp(s *dispatcher.Stats) int64 {
-	if s.Away != nil {
+	if s.Outage != nil {
 		return 0
 	}
 	return 1

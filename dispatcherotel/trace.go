@@ -33,64 +33,59 @@ const (
 )
 
 // Trace returns a middleware that makes a span, "run job", of each run of a handler, and
-// passes it on in the context. A job may wait for long and run often, so the span is the
+// passes it on in the context. Since a job may wait for long and run often, the span is the
 // root of a trace of its own, with a link to the span in the context that was passed to
-// Submit, or if there is none, to that in Run's. Its kind is consumer.
+// Submit, or else to the span in Run's context. The span's kind is consumer.
 //
 // The attributes are dispatcher.job.key, dispatcher.job.attempt (from 1),
-// dispatcher.job.lateness (seconds from the job's slot to the call of the handler) and,
-// if Options.ID is set, dispatcher.job.id. Keys and IDs go where the spans go.
+// dispatcher.job.lateness (seconds from the job's slot to the call of the handler) and, if the
+// job has an ID, dispatcher.job.id. So keys and IDs are exported with the spans.
 //
-// An error, a panic or a [runtime.Goexit] of the handler is an event "exception", and the
-// status of the span is Error, whether the job will be retried or not. A panic goes on.
-// What is no failure is none here: [dispatcher.RetryAfter] is an event
-// "dispatcher.retry_after", with dispatcher.delay in seconds, the held
-// dispatcher.keys and the error's text as dispatcher.reason; [dispatcher.Snooze] is an
-// event "dispatcher.snooze", without keys.
+// An error, a panic or a [runtime.Goexit] of the handler is an event "exception", and sets the
+// span's status to Error, whether the job will be retried or not. A panic goes on.
+// [dispatcher.RetryAfter] and [dispatcher.Snooze] are not failures: the first is an event
+// "dispatcher.retry_after", with dispatcher.delay in seconds, the held dispatcher.keys, and
+// the error's text as dispatcher.reason; the second is an event "dispatcher.snooze" with the
+// delay and the reason.
 //
-// A nil provider is the global one. Around a nil handler the middleware returns nil.
-func Trace[T any](provider trace.TracerProvider) dispatcher.Middleware[T] {
+// A nil provider means the global one.
+func Trace(provider trace.TracerProvider) dispatcher.Middleware {
 	if provider == nil {
 		provider = otel.GetTracerProvider()
 	}
 	tracer := provider.Tracer(scope)
-	return func(next dispatcher.Handler[T]) dispatcher.Handler[T] {
-		if next == nil {
-			return nil
-		}
-		return func(ctx context.Context, job dispatcher.Job[T]) (err error) {
-			ctx, span := tracer.Start(ctx, "run job", startOptions(ctx, job)...)
-			returned := false
-			// Not held itself, for then the SDK would record the panic too.
-			defer func() { span.End() }()
-			defer func() {
-				if returned {
-					return
-				}
-				v := recover()
-				if v == nil {
-					fail(span, dispatcher.ErrGoexit)
-					return
-				}
-				defer panic(v)
-				fail(span, &dispatcher.PanicError{Value: v, Stack: debug.Stack()})
-			}()
-			err = next(ctx, job)
-			tell(span, job, err)
-			returned = true
-			return err
-		}
+	return func(ctx context.Context, job dispatcher.JobInfo, next func(context.Context) error) (err error) {
+		ctx, span := tracer.Start(ctx, "run job", startOptions(ctx, job)...)
+		returned := false
+		// Not held itself, for then the SDK would record the panic too.
+		defer func() { span.End() }()
+		defer func() {
+			if returned {
+				return
+			}
+			v := recover()
+			if v == nil {
+				fail(span, dispatcher.ErrGoexit)
+				return
+			}
+			defer panic(v)
+			fail(span, &dispatcher.PanicError{Value: v, Stack: debug.Stack()})
+		}()
+		err = next(ctx)
+		tell(span, job, err)
+		returned = true
+		return err
 	}
 }
 
-func startOptions[T any](submitter context.Context, job dispatcher.Job[T]) []trace.SpanStartOption {
+func startOptions(submitter context.Context, job dispatcher.JobInfo) []trace.SpanStartOption {
 	attrs := []attribute.KeyValue{
 		jobKeyKey.String(valid(job.Key)),
-		attemptKey.Int(job.Attempt()),
-		latenessKey.Float64(lateness(job).Seconds()),
+		attemptKey.Int(job.Attempt),
+		latenessKey.Float64(lateness(job.Slot).Seconds()),
 	}
-	if o := job.Options; o != nil && o.ID != "" {
-		attrs = append(attrs, idKey.String(valid(o.ID)))
+	if job.ID != "" {
+		attrs = append(attrs, idKey.String(valid(job.ID)))
 	}
 	options := []trace.SpanStartOption{
 		trace.WithNewRoot(),
@@ -104,7 +99,7 @@ func startOptions[T any](submitter context.Context, job dispatcher.Job[T]) []tra
 }
 
 // tell notes what a handler has returned. It reads the error as the dispatcher does.
-func tell[T any](span trace.Span, job dispatcher.Job[T], err error) {
+func tell(span trace.Span, job dispatcher.JobInfo, err error) {
 	if err == nil || !span.IsRecording() {
 		return
 	}
@@ -150,13 +145,13 @@ func isPermanent(err error, after *dispatcher.RetryAfterError) bool {
 	return cause != permanent
 }
 
-// fail notes a failure. It does what RecordError does, but for text that is not UTF-8
+// fail notes a failure. It does what RecordError does, except for text that is not UTF-8
 // and errors whose methods panic.
 func fail(span trace.Span, err error) {
 	if !span.IsRecording() {
 		return
 	}
-	kind, text := fmt.Sprintf("%T", err), textOf(err)
+	kind, text := kindOf(err), textOf(err)
 	exception := []attribute.KeyValue{typeKey.String(kind), messageKey.String(text)}
 	if p, ok := errors.AsType[*dispatcher.PanicError](err); ok && p != nil {
 		exception = append(exception, stackKey.String(valid(string(p.Stack))))
@@ -164,6 +159,17 @@ func fail(span trace.Span, err error) {
 	span.AddEvent("exception", trace.WithAttributes(exception...))
 	span.SetAttributes(errorTypeKey.String(kind))
 	span.SetStatus(codes.Error, text)
+}
+
+// kindOf returns the type of an error, by the name that its users know.
+func kindOf(err error) string {
+	switch err.(type) {
+	case *dispatcher.PanicError:
+		return "*dispatcher.PanicError"
+	case *dispatcher.ConfigError:
+		return "*dispatcher.ConfigError"
+	}
+	return fmt.Sprintf("%T", err)
 }
 
 // textOf returns what an error says. Package fmt sees to it that no panic in there, as

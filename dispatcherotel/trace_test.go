@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +28,11 @@ func recording() (*sdktrace.TracerProvider, func() tracetest.SpanStubs) {
 	return sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter)), func() tracetest.SpanStubs {
 		return slices.DeleteFunc(exporter.GetSpans(), func(s tracetest.SpanStub) bool { return s.Name != "run job" })
 	}
+}
+
+// tracing is the middleware of a dispatcher whose runs have spans.
+func tracing(provider trace.TracerProvider) []dispatcher.Middleware {
+	return []dispatcher.Middleware{dispatcherotel.Trace(provider)}
 }
 
 // attrs returns attributes by their names, as text.
@@ -71,15 +75,13 @@ func TestTrace(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			return nil
 		}
-		late := func(next dispatcher.Handler[string]) dispatcher.Handler[string] {
-			return func(ctx context.Context, j job) error {
-				time.Sleep(30 * time.Millisecond)
-				return next(ctx, j)
-			}
+		late := func(ctx context.Context, _ dispatcher.JobInfo, next func(context.Context) error) error {
+			time.Sleep(30 * time.Millisecond)
+			return next(ctx)
 		}
-		d, drain := run(t, inMemory(), config{}, late(dispatcherotel.Trace[string](provider)(handler)))
+		d, drain := run(t, inMemory(), config{Middleware: []dispatcher.Middleware{late, dispatcherotel.Trace(provider)}}, handler)
 		ctx, submitter := provider.Tracer("test").Start(context.WithValue(t.Context(), key{}, "value"), "submit")
-		submit(ctx, t, d, job{Key: "chat", Options: &dispatcher.Options{ID: "message 1"}})
+		submit(ctx, t, d, job{Key: "chat", ID: "message 1"})
 		submitter.End()
 		drain()
 
@@ -151,7 +153,7 @@ func TestTraceRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		provider, spans := recording()
 		handler := func(_ context.Context, j job) error { return runs[j.Attempt()-1].err }
-		d, drain := run(t, inMemory(), config{Retry: dispatcher.Retry{MaxAttempts: 3}}, dispatcherotel.Trace[string](provider)(handler))
+		d, drain := run(t, inMemory(), config{Retry: dispatcher.Retry{MaxAttempts: 3}, Middleware: tracing(provider)}, handler)
 		ctx, submitter := provider.Tracer("test").Start(t.Context(), "submit")
 		submit(ctx, t, d, job{Key: "chat", Limits: []dispatcher.Limit{{Key: "bot", Params: perSecond(30)}}})
 		submitter.End()
@@ -192,25 +194,29 @@ func TestTraceRetries(t *testing.T) {
 }
 
 // A handler that does not return ends its span, and the job has the outcome that it
-// would have anyway. The stack is that of the handler.
+// would have anyway. The stack is the handler's.
 func TestTraceDoesNotReturn(t *testing.T) {
 	for name, c := range map[string]struct {
 		handler dispatcher.Handler[string]
+		inner   dispatcher.Middleware
 		text    string
 		outcome dispatcher.Outcome
 		stack   bool
 	}{
-		"panic":   {func(context.Context, job) error { return blunder() }, "dispatcher: panic: bug", dispatcher.Panicked, true},
-		"recover": {dispatcher.Recover[string]()(func(context.Context, job) error { return blunder() }), "dispatcher: panic: bug", dispatcher.Failed, true},
-		"goexit":  {func(context.Context, job) error { runtime.Goexit(); return nil }, dispatcher.ErrGoexit.Error(), dispatcher.Panicked, false},
-		"unwrap":  {func(context.Context, job) error { return badUnwrap{} }, "dispatcher: panic: bad Unwrap", dispatcher.Panicked, false},
+		"panic":   {func(context.Context, job) error { return blunder() }, nil, "dispatcher: panic: bug", dispatcher.Panicked, true},
+		"recover": {func(context.Context, job) error { return blunder() }, dispatcher.Recover, "dispatcher: panic: bug", dispatcher.Failed, true},
+		"goexit":  {func(context.Context, job) error { runtime.Goexit(); return nil }, nil, dispatcher.ErrGoexit.Error(), dispatcher.Panicked, false},
+		"unwrap":  {func(context.Context, job) error { return badUnwrap{} }, nil, "dispatcher: panic: bad Unwrap", dispatcher.Panicked, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				provider, spans := recording()
 				results := make(chan dispatcher.Result[string], 1)
-				cfg := config{Events: whenDone(func(r dispatcher.Result[string]) { results <- r })}
-				d, drain := run(t, inMemory(), cfg, dispatcherotel.Trace[string](provider)(c.handler))
+				cfg := config{
+					Events:     whenDone(func(r dispatcher.Result[string]) { results <- r }),
+					Middleware: append(tracing(provider), c.inner),
+				}
+				d, drain := run(t, inMemory(), cfg, c.handler)
 				submit(t.Context(), t, d, job{Key: "chat"})
 				drain()
 				r := <-results
@@ -259,13 +265,17 @@ func TestTraceOddText(t *testing.T) {
 		}
 		n := 0
 		var outcomes []dispatcher.Outcome
-		cfg := config{Workers: 1, Events: whenDone(func(r dispatcher.Result[string]) { outcomes = append(outcomes, r.Outcome) })}
-		d, drain := run(t, inMemory(), cfg, dispatcherotel.Trace[string](provider)(func(context.Context, job) error {
+		cfg := config{
+			Workers:    1,
+			Events:     whenDone(func(r dispatcher.Result[string]) { outcomes = append(outcomes, r.Outcome) }),
+			Middleware: tracing(provider),
+		}
+		d, drain := run(t, inMemory(), cfg, func(context.Context, job) error {
 			n++
 			return errs[n-1]
-		}))
+		})
 		for i := range 5 {
-			submit(t.Context(), t, d, job{Key: "chat \xff", Options: &dispatcher.Options{ID: fmt.Sprint("\xff", i)}})
+			submit(t.Context(), t, d, job{Key: "chat \xff", ID: fmt.Sprint("\xff", i)})
 			if err := d.WaitIdle(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -297,15 +307,15 @@ func TestTraceOddText(t *testing.T) {
 func TestTraceLinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		provider, spans := recording()
-		handler := dispatcherotel.Trace[string](provider)(func(context.Context, job) error { return nil })
-		d, drain := run(t, inMemory(), config{}, handler)
+		cfg, handler := config{Middleware: tracing(provider)}, func(context.Context, job) error { return nil }
+		d, drain := run(t, inMemory(), cfg, handler)
 		submit(t.Context(), t, d, job{})
 		drain()
 		if got := spans(); len(got) != 1 || len(got[0].Links) != 0 {
 			t.Errorf("the spans are %+v, want one without links", got)
 		}
 		ctx, span := provider.Tracer("test").Start(t.Context(), "Run")
-		d, drain = runWith(ctx, t, inMemory(), config{}, handler)
+		d, drain = runWith(ctx, t, inMemory(), cfg, handler)
 		submit(t.Context(), t, d, job{})
 		drain()
 		span.End()
@@ -323,12 +333,12 @@ func TestTraceGlobalAndUnsampled(t *testing.T) {
 		otel.SetTracerProvider(provider)
 		never := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
 		for _, p := range []trace.TracerProvider{nil, never} {
-			d, drain := run(t, inMemory(), config{}, dispatcherotel.Trace[string](p)(func(_ context.Context, j job) error {
+			d, drain := run(t, inMemory(), config{Middleware: tracing(p)}, func(_ context.Context, j job) error {
 				if j.Payload == "panic" {
 					panic("bug")
 				}
 				return errors.New("fails")
-			}))
+			})
 			submit(t.Context(), t, d, job{})
 			submit(t.Context(), t, d, job{Payload: "panic"})
 			drain()
@@ -340,35 +350,4 @@ func TestTraceGlobalAndUnsampled(t *testing.T) {
 			t.Errorf("there are %d spans, want 2", n)
 		}
 	})
-}
-
-// Many jobs run and are watched at once.
-func TestConcurrent(t *testing.T) {
-	provider, spans := recording()
-	meters, scrape := serving(t)
-	events, err := dispatcherotel.NewEvents[string](meters, "mail")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := config{Events: events}
-	d, drain := run(t, inMemory(), cfg, dispatcherotel.Trace[string](provider)(func(context.Context, job) error { return nil }))
-	if _, err := dispatcherotel.Observe(meters, "mail", d); err != nil {
-		t.Fatal(err)
-	}
-	const jobs = 500
-	var wg sync.WaitGroup
-	for range 2 {
-		wg.Go(func() {
-			for series(t, scrape()["dispatcher_job_duration_seconds"])["succeeded"] < jobs && !t.Failed() {
-			}
-		})
-	}
-	for i := range jobs {
-		submit(t.Context(), t, d, job{Key: fmt.Sprint(i % 10)})
-	}
-	drain()
-	wg.Wait()
-	if n := len(spans()); n != jobs {
-		t.Errorf("there are %d spans, want %d", n, jobs)
-	}
 }

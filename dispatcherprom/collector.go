@@ -8,15 +8,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Source is what a [Collector] reads: a [dispatcher.Dispatcher], whatever its payload.
-// Stats must be safe for concurrent use.
+// Source is implemented by [dispatcher.Dispatcher], whatever its payload. Stats must be safe
+// for concurrent use.
 type Source interface {
 	Stats() dispatcher.Stats
 }
 
-// Collector is a [prometheus.Collector] over one dispatcher. Use [NewCollector]: to register
-// the zero value is an error. It is safe for concurrent use, and holds no goroutine: to be rid
-// of it, unregister it.
+// Collector is a [prometheus.Collector] for one dispatcher. Use [NewCollector]; registering
+// the zero value is an error. It is safe for concurrent use and needs no goroutine, so there
+// is nothing to close: just unregister it.
 type Collector struct {
 	source   Source
 	metrics  []metric
@@ -33,12 +33,11 @@ type metric struct {
 	read func(*dispatcher.Stats) float64
 }
 
-// NewCollector returns a collector of the metrics of s, which have the name as the
-// label dispatcher. Collectors in one registry need different names: to register a
-// second of the same name is an error, and so is a name that is not UTF-8. It panics
-// if s is nil, or a nil pointer.
+// NewCollector returns a collector of the metrics of s. Their label dispatcher is the name.
+// Collectors in one registry need different names: registering a second one with the same name
+// is an error, and so is a name that is not UTF-8. It panics if s is nil or a nil pointer.
 //
-// The dispatcher need not run yet, and may have stopped: then the last figures stay.
+// The dispatcher may run later, or may have stopped: then the last figures stay.
 func NewCollector(name string, s Source) *Collector {
 	if v := reflect.ValueOf(s); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		panic("dispatcherprom: NewCollector: the source is nil: must be given")
@@ -112,7 +111,7 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 }
 
 func up(s *dispatcher.Stats) float64 {
-	if s.Away != nil {
+	if s.Outage != nil {
 		return 0
 	}
 	return 1

@@ -50,20 +50,24 @@ func TestScrape(t *testing.T) {
 	})
 	scrape := scraper(t, mail(d))
 	ctx := t.Context()
-	submit := func(key, payload string, o *dispatcher.Options) {
+	submitJob := func(job dispatcher.Job[string]) {
 		t.Helper()
-		if err := d.SubmitJob(ctx, dispatcher.Job[string]{Key: key, Payload: payload, Options: o}); err != nil {
+		if err := d.SubmitJob(ctx, job); err != nil {
 			t.Fatal(err)
 		}
 	}
+	submit := func(key, payload string) {
+		t.Helper()
+		submitJob(dispatcher.Job[string]{Key: key, Payload: payload})
+	}
 
-	submit("chat", "first", nil)
+	submit("chat", "first")
 	<-began
 	for _, payload := range []string{"", "", "fails", "fails once", "panics"} {
-		submit("chat", payload, nil)
+		submit("chat", payload)
 	}
-	submit("chat", "old text", &dispatcher.Options{ID: "edit"})
-	submit("chat", "new text", &dispatcher.Options{ID: "edit", Replace: true})
+	submitJob(dispatcher.Job[string]{Key: "chat", Payload: "old text", ID: "edit"})
+	submitJob(dispatcher.Job[string]{Key: "chat", Payload: "new text", ID: "edit", OnDuplicate: dispatcher.ReplacePayload})
 	want(t, scrape(), map[string]float64{
 		"dispatcher_jobs_waiting":           6,
 		"dispatcher_jobs_running":           1,
@@ -75,9 +79,9 @@ func TestScrape(t *testing.T) {
 		"dispatcher_start_lateness_seconds": 0,
 	})
 
-	submit("too late", "", &dispatcher.Options{Deadline: time.Now().Add(-time.Hour)})
+	submitJob(dispatcher.Job[string]{Key: "too late", Deadline: time.Now().Add(-time.Hour)})
 	for range 3 {
-		submit("dropped", "", nil)
+		submit("dropped", "")
 	}
 	if _, err := d.Drop(ctx, "dropped"); err != nil {
 		t.Fatal(err)
@@ -152,7 +156,7 @@ func TestExposition(t *testing.T) {
 			Counts: []uint64{3, 0, 2, 1},
 			Sum:    12500 * time.Millisecond,
 		},
-		Away: &dispatcher.Away{Since: time.Now(), Err: errors.New("down")},
+		Outage: &dispatcher.Outage{Since: time.Now(), Err: errors.New("down")},
 	})
 	const want = `
 # HELP dispatcher_backend_up Whether the backend answers: 1 or 0.

@@ -1,8 +1,8 @@
-// Package dispatcherprom shows what a dispatcher does as metrics of Prometheus:
+// Package dispatcherprom exports the statistics of a dispatcher as Prometheus metrics:
 //
 //	prometheus.MustRegister(dispatcherprom.NewCollector("mail", d))
 //
-// Each of them has the label dispatcher, which is the name given:
+// Their label dispatcher is the given name:
 //
 //	dispatcher_jobs_waiting             accepted jobs that no worker has begun
 //	dispatcher_jobs_running             jobs whose handlers have not returned
@@ -14,13 +14,12 @@
 //	dispatcher_jobs_ended_total         jobs ended, by the label outcome
 //	dispatcher_start_lateness_seconds   histogram: how long after their slots jobs start
 //
-// The outcomes are those of [dispatcher.Outcome], in lower case; all are there from
-// the first scrape on. Which starts are in the histogram is said at
-// [dispatcher.Stats].
+// The label outcome has the values of [dispatcher.Outcome], in lower case; all of them exist
+// from the first scrape on. [dispatcher.Stats] says which starts the histogram counts.
 //
-// A scrape reads [dispatcher.Stats] once. The jobs pay nothing for it.
+// A scrape reads [dispatcher.Stats] once, and costs the jobs nothing.
 //
-// Package dispatcherotel has the same for OpenTelemetry. Exported to Prometheus, its
-// metrics have these names too, with other labels: one registry may have both, but then
-// a sum over a name counts everything twice.
+// Package dispatcherotel does the same for OpenTelemetry. If its metrics are exported to
+// Prometheus, they have the same names and other labels. One registry may have both, but a
+// sum over a name then counts everything twice.
 package dispatcherprom

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Compiles the Go code in README.md and runs its tests. A block with a package
-# clause is a file of its own. The others are declarations: they go with the
-# first that has one, and may use the imports below. A test named in the text must
-# exist, or be the beginning of a name; and the first block must be the Example.
+# Compiles the Go code in README.md and docs/*.md, and runs its tests. A block with a
+# package clause is a package of its own. The other blocks are declarations: those of
+# a page are one package with the quickstart of README.md, and may use the imports
+# below. A test that the text names must exist, or be the beginning of a name.
+#
+# doc_pages_test.go checks the links.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 dir=bin/_readme # ./... leaves it out
 trap 'rm -rf "$dir"' EXIT
 rm -rf "$dir"
-mkdir -p "$dir"
 
 prelude='package main
 
@@ -24,6 +25,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,6 +49,7 @@ var (
 	_ = os.Exit
 	_ = signal.Notify
 	_ = strconv.Itoa
+	_ = syscall.SIGTERM
 	_ testing.TB
 	_ time.Time
 	_ dispatcher.Order
@@ -58,35 +61,35 @@ var (
 	_ gcra.State
 )
 ' awk -v dir="$dir" '
+FNR == 1 { page = FILENAME; gsub(/\//, "_", page); sub(/\.md$/, "", page) }
 /^```go$/ { code = 1; n++; file = ""; next }
 /^```$/   { code = 0 }
 !code     { next }
 file == "" {
 	whole = $1 == "package"
-	part = dir "/" (whole ? n : first)
-	if (whole && !first) first = n
+	part = dir "/" page (whole ? n : "")
 	system("mkdir -p " part)
-	file = part "/readme" n (whole && $2 ~ /_test$/ ? "_test" : "") ".go"
-	if (!whole) print ENVIRON["prelude"] > file
+	file = part "/block" n (whole && $2 ~ /_test$/ ? "_test" : "") ".go"
+	if (!quickstart) quickstart = file
+	if (!whole) {
+		print ENVIRON["prelude"] > file
+		if (!copied[page]++) copies = copies "cp " quickstart " " part "/quickstart.go\n"
+	}
 }
 { print > file }
-' README.md
+END { close(file); printf "%s", copies > (dir "/copies") }
+' README.md docs/*.md
+sh "$dir/copies"
 
-for part in "$dir"/*; do
-	go vet "./$part"
-	go test "./$part"
-done
+blocks=$(find "$dir" -name 'block*.go' | wc -l)
+parts=$(find "$dir" -mindepth 1 -type d | sed 's|^|./|')
+go vet $parts
+go test $parts
 
-diff -B "$dir/1/readme1.go" <(sed '
-	s/^package dispatcher_test$/package main/
-	s/^func Example()/func main()/
-	/^\t\/\/ .*utput:$/,/^}/ { /^}/!d }
-' example_test.go)
-
-grep -oE '`Test[A-Za-z0-9]+' README.md | tr -d '`' | sort -u | while read -r name; do
+grep -oEh '`Test[A-Za-z0-9]+' README.md docs/*.md | tr -d '`' | sort -u | while read -r name; do
 	if ! grep -rq --include='*_test.go' "^func $name" .; then
-		echo "README.md: there is no $name" >&2
+		echo "README.md or docs: there is no $name" >&2
 		exit 1
 	fi
 done
-echo "README.md: $(find "$dir" -name '*.go' | wc -l) blocks of Go compile"
+echo "README.md and docs: $blocks blocks of Go compile"

@@ -38,7 +38,7 @@ func testAllOrNothing(p *probe) {
 	p.hasLeft(unknown, 2)
 }
 
-// A granted request charges all limits at the one slot, that of the limit which
+// A granted request charges all limits at the one slot, the slot of the limit which
 // opens last.
 func testAllAtOneSlot(p *probe) {
 	a := limit("a", every(time.Hour, 1))

@@ -48,8 +48,8 @@ func testBurstSharedByBatch(p *probe) {
 	}
 }
 
-// What is granted at once has the slot now: neither before it, nor so far after
-// it that a job would wait.
+// A request that is granted at once has a slot of now: not earlier, and not so much later that
+// a job would wait.
 func testSlotsFollowTheClock(p *probe) {
 	l := limit("k", every(time.Minute, 100))
 	for range 20 {

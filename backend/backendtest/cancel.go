@@ -31,8 +31,8 @@ func testCancelledContext(p *probe) {
 		wants("Reserve()", p.b.Reserve(c.ctx, reqs, make([]backend.Decision, 2)))
 		wants("Hold()", p.b.Hold(c.ctx, "k", time.Hour))
 		wants("Clear()", p.b.Clear(c.ctx))
-		if r, ok := p.b.(backend.Releaser); ok {
-			wants("Release()", r.Release(c.ctx, []backend.Limit{used}, p.stamps[slot]))
+		if r := p.traits().Releaser; r != nil {
+			wants("Release()", r.Release(c.ctx, []backend.Limit{used}, p.tokens[slot]))
 		}
 	}
 	p.hasLeft(l, 2)

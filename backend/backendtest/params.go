@@ -90,7 +90,7 @@ func testParamsAlternate(p *probe) {
 	}
 }
 
-// With no horizon the TAT is an instant, whoever put it there.
+// With an unlimited horizon the TAT is an instant, whatever params it was charged with.
 func testParamsUnlimitedHorizon(p *probe) {
 	slow, fast := limit("raised", every(24*time.Hour, 1)), limit("raised", every(time.Hour, 1))
 	first := p.takes(slow)

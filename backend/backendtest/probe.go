@@ -14,7 +14,7 @@ import (
 type probe struct {
 	*testing.T
 	b      backend.Backend
-	stamps map[time.Time]int64 // by slot, of all decisions
+	tokens map[time.Time]int64 // by slot, of all decisions
 }
 
 // every is the rate of one event per interval.
@@ -72,7 +72,7 @@ func (p *probe) batch(reqs ...backend.Request) []backend.Decision {
 			}
 			continue
 		}
-		p.stamps[d.Slot] = d.Stamp
+		p.tokens[d.Slot] = d.Token
 		if d.Slot.Before(before.Add(-Tolerance)) {
 			p.Errorf("decision %d: Slot is %v before now, want it never before", i, before.Sub(d.Slot))
 		}

@@ -7,15 +7,15 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 )
 
-// releases gives a slot back, one that no decision has named by a stamp of zero.
+// releases gives a slot back, one that no decision has named by a token of zero.
 // It skips the test if the backend can't.
 func (p *probe) releases(slot time.Time, limits ...backend.Limit) {
 	p.Helper()
-	r, ok := p.b.(backend.Releaser)
-	if !ok {
+	r := p.traits().Releaser
+	if r == nil {
 		p.Skip("the backend is no Releaser")
 	}
-	if err := r.Release(p.Context(), limits, p.stamps[slot]); err != nil {
+	if err := r.Release(p.Context(), limits, p.tokens[slot]); err != nil {
 		p.Fatalf("Release() = %v, want nil", err)
 	}
 }

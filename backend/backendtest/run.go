@@ -7,15 +7,15 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 )
 
-// Tolerance is how far two slots may be from their exact distance, and a slot
-// from the local clock. A backend in another process answers by its own clock
-// and maps the instant to local time, which costs it a part of a round trip, on a
-// busy machine too. The suite's intervals are thousands of times longer.
+// Tolerance is how far the distance of two slots, or of a slot and the local clock, may be from
+// its exact value. A backend in another process converts instants of its own clock to local
+// time, which is inexact by part of a round trip, and by more on a busy machine. The suite's
+// intervals are thousands of times longer.
 const Tolerance = 250 * time.Millisecond
 
-// Run tests a backend. It calls newBackend once for each subtest, for an empty
-// backend that nothing else uses: one with a key prefix of its own will do.
-// Whatever has to be closed, newBackend gives to t.Cleanup.
+// Run tests a backend. It calls newBackend once for each subtest. newBackend returns an empty
+// backend that nothing else uses, for example one with a key prefix of its own, and passes to
+// t.Cleanup what has to be closed.
 func Run(t *testing.T, newBackend func(t *testing.T) backend.Backend) {
 	if newBackend == nil {
 		t.Fatal("backendtest: Run: newBackend is nil: must be given")
@@ -69,13 +69,16 @@ func Run(t *testing.T, newBackend func(t *testing.T) backend.Backend) {
 		{"WatchHolds", testWatchHolds},
 		{"WatchReleases", testWatchReleases},
 		{"WatchStop", testWatchStop},
+		{"Traits", testTraits},
+		{"TraitsCheck", testTraitsCheck},
+		{"TraitsInProcess", testTraitsInProcess},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBackend(t)
 			if b == nil {
 				t.Fatal("newBackend() = nil, want a backend")
 			}
-			c.test(&probe{T: t, b: b, stamps: make(map[time.Time]int64)})
+			c.test(&probe{T: t, b: b, tokens: make(map[time.Time]int64)})
 		})
 	}
 }

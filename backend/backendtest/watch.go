@@ -12,8 +12,8 @@ const newsPatience = 10 * time.Second
 // watches has the backend tell its news. It skips the test if the backend can't.
 func (p *probe) watches() (news chan backend.Change, stop func()) {
 	p.Helper()
-	w, ok := p.b.(backend.Watcher)
-	if !ok {
+	w := p.traits().Watcher
+	if w == nil {
 		p.Skip("the backend is no Watcher")
 	}
 	news = make(chan backend.Change, 100)
@@ -50,7 +50,7 @@ func (p *probe) hearsHold(news chan backend.Change, key string, from, to time.Ti
 
 // Holds that are in force are told at first, and those of any key later.
 func testWatchHolds(p *probe) {
-	if _, ok := p.b.(backend.Watcher); !ok {
+	if p.traits().Watcher == nil {
 		p.Skip("the backend is no Watcher")
 	}
 	from, to := p.closes("before", time.Hour)

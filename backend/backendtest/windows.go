@@ -8,13 +8,12 @@ import (
 	"github.com/freqlimit/dispatcher/gcra"
 )
 
-// CheckWindows returns nil if the slots obey a limit: every half-open window W
-// holds at most Burst - 1 + ceil(W/T) of them. Else it returns an error that
-// names a window which holds more. The order of the slots does not matter. A
-// slot that cost n units is given n times.
+// CheckWindows returns nil if the slots obey a limit: every half-open window W holds at most
+// Burst - 1 + ceil(W/T) of them. Otherwise it returns an error that names a window with more.
+// The order of the slots does not matter. A slot that cost n units has to be given n times.
 //
-// The slots may be off by slack from each other, as they are if they were
-// mapped from another clock: see [Tolerance]. For exact ones it is 0.
+// The distance of two slots may be wrong by slack, for example because they were converted from
+// another clock: see [Tolerance]. For exact slots slack is 0.
 //
 // It takes O(n log n) time: n slots from first to last, d apart, lie in a window
 // that is a nanosecond longer than d, for which the bound says
@@ -29,7 +28,7 @@ func CheckWindows(slots []time.Time, p gcra.FreqLimitParams, slack time.Duration
 	slots = slices.SortedFunc(slices.Values(slots), time.Time.Compare)
 	interval := p.Interval()
 	// Of all slots i so far, slots[i] + (last-i)*T is the latest for first, and
-	// (last-first)*T is pace: distances only, lest sums overflow.
+	// (last-first)*T is pace: distances only, so that no sum overflows.
 	first, pace := 0, -interval
 	for last, slot := range slots {
 		pace += interval

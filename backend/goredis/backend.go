@@ -23,30 +23,30 @@ var (
 	_ backend.Sharder  = (*Backend)(nil)
 )
 
-// DefaultPrefix is the prefix of the limits' keys in Redis, unless Config says
-// another: that of aiofreqlimit. The values are not the same; do not share it.
+// DefaultPrefix is the default of Config.Prefix. aiofreqlimit uses the same prefix but
+// other values, so the two must not share it.
 const DefaultPrefix = "freqlimit:gcra:"
 
-// Config is optional in every field.
+// Config configures a [Backend]. All fields are optional.
 type Config struct {
-	// Prefix stands before each key in Redis. Backends with one prefix share
-	// their limits, and [Backend.Clear] clears whatever begins with it. Any bytes
-	// will do. Defaults to [DefaultPrefix].
+	// Prefix is the beginning of each key in Redis. Backends with the same prefix share
+	// their limits, and [Backend.Clear] deletes all keys that begin with it. It may hold
+	// any bytes. Defaults to [DefaultPrefix].
 	Prefix string
 
-	// ExtraTTL is how long a limit is kept in Redis beyond its debt. It changes
-	// no decision, but lets the last state be looked at. Up to 100 years.
-	// Defaults to 0.
+	// ExtraTTL is how long Redis keeps a limit after its debt is paid, so that its last
+	// state can be inspected. It changes no decision. Up to 100 years. Defaults to 0.
 	ExtraTTL time.Duration
 
-	// Logger gets a warning if Redis may evict limits. Defaults to slog.Default, as it is at
-	// the time; slog.New(slog.DiscardHandler) writes nothing.
+	// Logger gets a warning if Redis may evict limits, and messages about the news.
+	// Defaults to slog.Default at the time of the message. Use
+	// slog.New(slog.DiscardHandler) to log nothing.
 	Logger *slog.Logger
 }
 
-// Backend keeps limits in Redis. Use [New]: the methods of the zero value return a
-// [*ConfigError], as do those that get no context. All methods are safe for concurrent
-// use.
+// Backend keeps limits in Redis. Use [New] to make one: the methods of the zero value
+// return a [*ConfigError], and so do methods called with a nil context. All methods are
+// safe for concurrent use.
 type Backend struct {
 	client  redis.UniversalClient
 	cluster bool
@@ -57,34 +57,34 @@ type Backend struct {
 	news    news
 
 	nodes      hasNodes    // nil off a cluster
-	nodesKnown atomic.Bool // there has been an answer
+	nodesKnown atomic.Bool // a node has answered
 
 	mu       sync.Mutex        // guards what follows
-	shard                      // of the one server; on a cluster, of nodes that are not known yet
+	shard                      // of the only server; on a cluster, of nodes not known yet
 	shards   map[string]*shard // of the nodes of a cluster, by address
-	watched  bool              // the eviction policy has been looked at
+	watched  bool              // the eviction policy was checked
 	greeting greeting
 }
 
-// Clients are told apart by what they can do, so that one that is wrapped in another
-// type is taken for what it is.
+// Clients are told apart by their methods, so that a client wrapped in another type is
+// recognized.
 type (
-	// hasMasters is what a [*redis.ClusterClient] can do.
+	// hasMasters is implemented by [*redis.ClusterClient].
 	hasMasters interface {
 		ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
 	}
-	// hasShards is what a [*redis.Ring] can do, and a cluster's client too.
+	// hasShards is implemented by [*redis.Ring] and [*redis.ClusterClient].
 	hasShards interface {
 		ForEachShard(context.Context, func(context.Context, *redis.Client) error) error
 	}
 )
 
-// New returns a backend on a client, which remains the caller's: its options say
-// how to reach Redis and how long to wait, and the caller closes it when nothing
-// uses the backend any more. New asks Redis nothing.
+// New returns a backend that uses client. The client's options say how to reach Redis and
+// how long to wait. The caller keeps the client, and closes it when nothing uses the backend
+// any more. New does not call Redis.
 //
-// A nil client, a [*redis.Ring] (its keys move when a server fails, and limits
-// with them) or a wrong field of cfg is a [*ConfigError].
+// New returns a [*ConfigError] if client is nil or a [*redis.Ring], or if a field of cfg is
+// wrong. A Ring can't keep limits, because it moves keys when a server fails.
 func New(client redis.UniversalClient, cfg Config) (*Backend, error) {
 	if v := reflect.ValueOf(client); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, &ConfigError{Field: "client", Value: "nil", Reason: "must be given, for example redis.NewClient(&redis.Options{Addr: \"127.0.0.1:6379\"})"}
@@ -115,14 +115,14 @@ func New(client redis.UniversalClient, cfg Config) (*Backend, error) {
 	return b, nil
 }
 
-// log returns where to log: the default is that of the moment.
+// log returns the logger. The default is looked up each time.
 func (b *Backend) log() *slog.Logger { return cmp.Or(b.logger, slog.Default()) }
 
-// errZero is the error of a Backend that New has not made.
+// errZero is the error of a Backend that New did not make.
 var errZero = &ConfigError{Field: "Backend", Value: "zero", Reason: "must be made by New"}
 
-// enter is called first by the methods that take a context. It returns why they have
-// nothing to do.
+// enter is called first by all methods that take a context. A method does nothing if enter
+// returns an error.
 func (b *Backend) enter(ctx context.Context) error {
 	switch {
 	case b.client == nil:
@@ -133,10 +133,16 @@ func (b *Backend) enter(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Check implements [backend.Checker]. Beyond what [backend.Validate] refuses, it
-// refuses limits of more than one event per microsecond, bursts that take more
-// than 100 years when their interval is rounded up to a microsecond, and on a
-// Redis Cluster requests whose limits lie in several hash slots.
+// Traits implements [backend.Backend]: the backend takes slots back, checks limits, reports
+// changes, and on a Redis Cluster names the node of a key.
+func (b *Backend) Traits() backend.Traits {
+	return backend.Traits{Releaser: b, Checker: b, Watcher: b, Sharder: b}
+}
+
+// Check implements [backend.Checker]. In addition to what [backend.Validate] refuses, it
+// refuses limits of more than one event per microsecond; bursts that take more than 100 years
+// with the interval rounded up to a microsecond; and, on a Redis Cluster, requests whose limits
+// are in several hash slots.
 func (b *Backend) Check(limits []backend.Limit) error {
 	if b.client == nil {
 		return errZero
@@ -159,11 +165,11 @@ func (b *Backend) Check(limits []backend.Limit) error {
 func checkParams(p gcra.FreqLimitParams) error {
 	if perPeriod := p.Period / time.Microsecond; time.Duration(p.Limit) > perPeriod {
 		return &gcra.ParamError{Field: "Limit", Value: p.Limit, Reason: fmt.Sprintf(
-			"must on Redis be at most one per microsecond of Period, %d", int64(perPeriod))}
+			"must be at most one per microsecond of Period on Redis, %d", int64(perPeriod))}
 	}
 	if most := mostMicros / interval(p); burst(p) > most {
 		return &gcra.ParamError{Field: "Burst", Value: p.Burst, Reason: fmt.Sprintf(
-			"must on Redis be at most %d, so that Burst intervals, rounded up to microseconds, take no more than 100 years", most)}
+			"must be at most %d on Redis, so that Burst intervals, rounded up to microseconds, take no more than 100 years", most)}
 	}
 	return nil
 }

@@ -7,25 +7,25 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 )
 
-// partSize is how many requests one run of the script decides at most: while it
-// runs, which takes a few microseconds a request, the server does nothing else.
+// partSize is the most requests that one run of the script decides. The script takes a few
+// microseconds a request, and the server does nothing else while it runs.
 const partSize = 256
 
-// batch is the requests that travel together, of one or more callers. Those of
-// one caller are decided in their order.
+// batch holds requests of one or more callers that travel together. Those of one caller are
+// decided in order.
 type batch struct {
 	parts  []*part
-	latest map[uint16]*part // by hash slot; off a cluster all have slot 0
+	latest map[uint16]*part // by hash slot; without a cluster all have slot 0
 	places []place          // of the requests, in their order
-	room   int              // for how many requests memory is taken at first
-	shard  *shard           // to which it goes
-	gone   int              // how many of the requests were withdrawn
+	room   int              // the number of requests to allocate memory for
+	shard  *shard           // the server that it goes to
+	gone   int              // the number of requests that were withdrawn
 
 	done chan struct{} // closed when all parts have an answer
-	left []leftBehind  // by callers that have gone; until then, under Backend.mu
+	left []leftBehind  // by callers that did not wait; guarded by Backend.mu until done
 }
 
-// part is one run of the script, and what came of it.
+// part is one run of the script and its result.
 type part struct {
 	keys     []string
 	indexes  map[string]int32 // of keys, from 1 on; nil when the part is full
@@ -35,10 +35,10 @@ type part struct {
 	reply  string
 	offset int64 // to be added to the server's instants, nanoseconds
 	err    error
-	final  bool // err does not go away by itself
+	final  bool // err won't fix itself
 }
 
-// place is where a request is.
+// place is the position of a request.
 type place struct {
 	batch  *batch
 	part   *part
@@ -50,8 +50,8 @@ func newBatch() *batch {
 	return &batch{latest: make(map[uint16]*part), done: make(chan struct{})}
 }
 
-// add puts a request with limits into the batch. keys are those of its limits in
-// Redis, and then those of HeldBy, all in the given hash slot.
+// add puts a request with limits into the batch. keys are the Redis keys of its limits,
+// followed by those of HeldBy, all in the given hash slot.
 func (b *batch) add(r *backend.Request, keys []string, slot uint16) {
 	p := b.latest[slot]
 	if p == nil || p.count == partSize {
@@ -78,7 +78,7 @@ func (b *batch) add(r *backend.Request, keys []string, slot uint16) {
 	}
 }
 
-// index returns the index of a key in p.keys, from 1 on.
+// index returns the index of a key in p.keys, counted from 1.
 func (p *part) index(key string) int32 {
 	index, ok := p.indexes[key]
 	if !ok {
@@ -89,10 +89,10 @@ func (p *part) index(key string) int32 {
 	return index
 }
 
-// indexes are empty maps, for parts.
+// indexes holds empty maps for parts.
 var indexes = sync.Pool{New: func() any { return make(map[string]int32) }}
 
-// close says that nothing is added any more.
+// close says that no more requests will be added.
 func (b *batch) close() {
 	for _, p := range b.parts {
 		clear(p.indexes)

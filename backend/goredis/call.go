@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// errReply is the error of a reply that the script can't have made.
+// errReply is the error for a reply that the script can't have sent.
 var errReply = errors.New("goredis: malformed reply of the script")
 
 // call runs the script for all parts of a batch, in one round trip.
@@ -36,13 +36,14 @@ func (b *Backend) call(bt *batch) {
 // exec runs the script for some parts.
 func (b *Backend) exec(ctx context.Context, s *shard, command, script string, parts []*part) {
 	commands := make([]redis.Cmder, len(parts))
+	channel, head := b.news.heading(aboutTurns)
 	for i, p := range parts {
-		args := make([]any, 0, 5+len(p.keys))
+		args := make([]any, 0, 7+len(p.keys))
 		args = append(args, command, script, len(p.keys))
 		for k := range p.keys {
 			args = append(args, &p.keys[k])
 		}
-		c := redis.NewCmd(ctx, append(args, p.requests, b.ttl)...)
+		c := redis.NewCmd(ctx, append(args, p.requests, b.ttl, channel, head)...)
 		c.SetStepCount(1) // else the client of a cluster asks any node, which may hang, about the command
 		commands[i] = c
 	}
@@ -66,7 +67,7 @@ func (b *Backend) exec(ctx context.Context, s *shard, command, script string, pa
 	}
 }
 
-// take takes in the answers.
+// take records the answers.
 func (b *Backend) take(s *shard, parts []*part, commands []redis.Cmder, sent, received int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -83,6 +84,7 @@ func (b *Backend) take(s *shard, parts []*part, commands []redis.Cmder, sent, re
 		p.final = s.setup.isFinal(p.err, o, received)
 		if p.err == nil {
 			p.offset = s.clock.sample(sent, received, number(p.reply))
+			s.offset = p.offset
 			b.nodesKnown.Store(true)
 		}
 	}

@@ -156,7 +156,7 @@ func TestCancelWhilePending(t *testing.T) {
 }
 
 // Trap 19: the network stalls. Who waits for an answer goes at its deadline, and
-// not at that of the connection.
+// not at the end of the connection's.
 func TestCancelWhileTheNetworkStalls(t *testing.T) {
 	proxy := redistest.NewProxy(t, redistest.Addr(t))
 	b := newBackend(t, clientWith(t, &redis.Options{Addr: proxy.Addr(), ReadTimeout: time.Minute}), Config{})

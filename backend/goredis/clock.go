@@ -7,31 +7,30 @@ import (
 
 // clock maps the server's clock to the local monotonic one.
 //
-// A server's instant s, read while a call went out at local time sent and came
-// back at received, says that local - server lies between sent - s and
-// received - s. To add the upper bound to a slot makes it late by a part of the
-// round trip, but never early. The least upper bound of all calls is the best
-// one, as long as neither clock drifts nor steps: so it grows with time, and
-// gives way to a call that proves it wrong.
+// Suppose that a call leaves at local time sent and returns at received, and that the server
+// reads its clock as s in between. Then local - server is between sent - s and received - s.
+// Adding the upper bound to a slot makes it late by part of the round trip, but never early.
+// The smallest upper bound of all calls is the best one while neither clock drifts or steps.
+// So the bound grows with time, and a call that proves it wrong replaces it.
 type clock struct {
-	bound int64 // on local - server, nanoseconds, as found at
-	at    int64 // the local time
+	bound int64 // on local - server, in nanoseconds
+	at    int64 // the local time when bound was found
 	known bool
 }
 
-// drift is how fast the two clocks may part: 1 ms per second, which is more than
-// clocks that are kept in step by slewing do.
+// drift is how fast the two clocks may diverge: 1 ms per second. Clocks that are synchronized
+// by slewing diverge more slowly.
 const drift = 1e-3
 
-// sample takes in a call and returns what to add to the server's instants in its
-// answer. Local times are in nanoseconds, server in microseconds, rounded down.
+// sample records a call and returns the offset to add to the server's instants in its
+// answer. sent and received are in nanoseconds, server in microseconds, rounded down.
 func (c *clock) sample(sent, received, server int64) int64 {
 	low := sent - (server+1)*1000
 	high := received - server*1000
 	if c.known {
 		apart := received - c.at
 		if apart < 0 {
-			apart = -apart // answers of calls that overlap are taken in in any order
+			apart = -apart // answers of overlapping calls arrive in any order
 		}
 		bound := c.bound + int64(math.Ceil(float64(apart)*drift))
 		if bound >= low {
@@ -42,7 +41,7 @@ func (c *clock) sample(sent, received, server int64) int64 {
 	return high
 }
 
-// forget makes the next call count alone: the server may be another.
+// forget drops the bound, because the next answer may come from another server.
 func (c *clock) forget() { c.known = false }
 
 // ceilMicros returns d in microseconds, rounded up, and 0 if d is negative.

@@ -23,7 +23,7 @@ func TestServerClockSetBack(t *testing.T) {
 	l.takes(limit("other", every(time.Hour, 1)))
 
 	l.pass(-time.Hour)
-	// Redis was not asked about k since it was charged, 4 s ago: they count anew.
+	// Redis was not asked about k since it was charged, 4 s ago, so they count again.
 	for _, c := range []struct {
 		limit backend.Limit
 		wait  time.Duration

@@ -181,11 +181,11 @@ func TestUntaggedKeysOnCluster(t *testing.T) {
 	}
 	ds := decide(t, b, booking(reqs[0].Limits...), booking(reqs[1].Limits...))
 	for i, d := range ds {
-		if err := b.Release(t.Context(), reqs[i].Limits, d.Stamp); err != nil {
+		if err := b.Release(t.Context(), reqs[i].Limits, d.Token); err != nil {
 			t.Errorf("Release() = %v, want nil", err)
 		}
-		if again := reserve(t, b, backend.Unlimited, reqs[i].Limits...); again.Stamp != d.Stamp {
-			t.Errorf("slot after it was given back = %d, want %d", again.Stamp, d.Stamp)
+		if again := reserve(t, b, backend.Unlimited, reqs[i].Limits...); again.Token != d.Token {
+			t.Errorf("slot after it was given back = %d, want %d", again.Token, d.Token)
 		}
 	}
 }

@@ -44,8 +44,8 @@ func TestAppendRequest(t *testing.T) {
 			{backend.Request{Horizon: backend.Unlimited - 1}, encoded{horizon: century - 1}},
 			{backend.Request{Horizon: backend.Unlimited}, encoded{flags: flagUnlimited, horizon: century}},
 			{backend.Request{Horizon: math.MaxInt64}, encoded{flags: flagUnlimited, horizon: century}},
-			{backend.Request{InTurn: true}, encoded{flags: flagInTurn}},
-			{backend.Request{InTurn: true, Horizon: math.MaxInt64}, encoded{flags: flagUnlimited | flagInTurn, horizon: century}},
+			{backend.Request{MemberID: 7}, encoded{flags: flagInTurn}},
+			{backend.Request{MemberID: 7, Horizon: math.MaxInt64}, encoded{flags: flagUnlimited | flagInTurn, horizon: century}},
 			{backend.Request{NotBefore: now}, encoded{}},
 			{backend.Request{NotBefore: now.Add(-time.Hour)}, encoded{}},
 			{backend.Request{NotBefore: now.Add(1)}, encoded{before: 1}},
@@ -69,7 +69,7 @@ func TestWithdraw(t *testing.T) {
 	l.takes(k)
 	before := getStored(t, l.client, l.prefix+"k")
 	other := limit("k", every(time.Minute, 1))
-	for _, r := range []backend.Request{request(other), inTurn(0, other), inTurn(time.Hour, other), booking(other)} {
+	for _, r := range []backend.Request{request(other), by(1, other), booking(other)} {
 		bt := newBatch()
 		for range 2 {
 			bt.add(&r, []string{l.prefix + "k"}, 0)
@@ -147,19 +147,20 @@ func TestWellFormed(t *testing.T) {
 // Decisions are read each from its place.
 func TestDecision(t *testing.T) {
 	reply := string(appendNumber(nil, 100))
-	add := func(answer byte, binding uint32, held byte, slot, turn int64) {
+	add := func(answer byte, binding uint32, held byte, slot, turn int64, reach uint32) {
 		b := append([]byte{answer}, binary.LittleEndian.AppendUint32(nil, binding)...)
 		b = append(b, held)
-		reply += string(appendNumber(appendNumber(b, slot), turn))
+		b = appendNumber(appendNumber(b, slot), turn)
+		reply += string(binary.LittleEndian.AppendUint32(b, reach))
 	}
-	add(answerGranted, 0, 0, 100, 100)
-	add(answerRefused, 2, 1, 200, 300)
-	add(answerForeign, 2, 0, 0, 0)
-	r := &backend.Request{Limits: []backend.Limit{limit("a", every(1, 1)), limit("b", every(1, 1))}, InTurn: true}
+	add(answerGranted, 0, 0, 100, 100, 0)
+	add(answerRefused, 2, 1, 200, 300, 40_000)
+	add(answerForeign, 2, 0, 0, 0, 0)
+	r := &backend.Request{Limits: []backend.Limit{limit("a", every(1, 1)), limit("b", every(1, 1))}, MemberID: 7}
 	local := func(n int64) time.Time { return time.UnixMicro(n + 5) }
 	for i, want := range []backend.Decision{
-		{Granted: true, Slot: local(100), Stamp: 100, Binding: -1},
-		{Slot: local(200), Stamp: 200, Binding: 1, Held: true, Turn: local(300)},
+		{Granted: true, Slot: local(100), Token: 100, Binding: -1},
+		{Slot: local(200), Token: 200, Binding: 1, Held: true, RetryAt: local(300), MinHorizon: 40 * time.Millisecond},
 	} {
 		if got := decision(reply, i, r, local); got != want {
 			t.Errorf("decision(%d) = %+v, want %+v", i, got, want)
@@ -170,8 +171,21 @@ func TestDecision(t *testing.T) {
 	if !errors.As(got.Err, &limitErr) || limitErr.Index != 1 || limitErr.Key != "b" || !errors.Is(got.Err, ErrForeign) || got.Binding != -1 {
 		t.Errorf("decision() of a foreign value = %+v, want ErrForeign for limit 1", got)
 	}
-	r.InTurn = false
-	if got := decision(reply, 1, r, local); !got.Turn.IsZero() {
-		t.Errorf("decision() on a request not in turn: Turn = %v, want none", got.Turn)
+	r.MemberID = 0
+	if got := decision(reply, 1, r, local); !got.RetryAt.IsZero() || got.MinHorizon != 0 {
+		t.Errorf("decision() on the request of no member: Turn = %v, Reach = %v, want none", got.RetryAt, got.MinHorizon)
+	}
+}
+
+// The main limit is told by its place, from 1 on; what names none is told as none.
+func TestAppendRequestMain(t *testing.T) {
+	for _, c := range []struct {
+		limits, main int
+		want         byte
+	}{{3, 0, 0}, {3, 1, 1}, {3, 3, 3}, {3, 4, 0}, {3, -1, 0}, {300, 255, 255}, {300, 256, 0}} {
+		b := appendRequest(nil, &backend.Request{Limits: make([]backend.Limit, c.limits), BusiestLimit: c.main})
+		if got := b[len(b)-1]; got != c.want {
+			t.Errorf("with %d limits and Main %d the request ends in %d, want %d", c.limits, c.main, got, c.want)
+		}
 	}
 }

@@ -46,10 +46,10 @@ func (s *steady) Reserve(ctx context.Context, reqs []backend.Request, ds []backe
 	took := time.Since(began)
 	for i := range reqs {
 		d := &ds[i]
-		if err != nil || d.Err != nil || d.Stamp == 0 {
+		if err != nil || d.Err != nil || d.Token == 0 {
 			continue
 		}
-		server := time.UnixMicro(d.Stamp)
+		server := time.UnixMicro(d.Token)
 		if got := d.Slot.Sub(server); got < s.low-slack || got > s.high+took+slack {
 			s.t.Errorf("local slot after a call of %v = server's + %v, want from + %v to that and the call later", took, got, s.low)
 		}

@@ -28,7 +28,8 @@ func craft(version byte, numbers ...float64) string {
 }
 
 // sound are the numbers of a limit with debt, as scripts/clock.lua and quick.lua name them: at, tat,
-// last, interval, closed, turn, base, slot1, cost1 and count1.
+// last, interval, closed, how many wait, base, slot1, cost1 and count1. Version 2 has another number for
+// those who wait.
 func sound() []float64 {
 	now := float64(time.Now().UnixMicro())
 	return []float64{now, now + 2e6, now + 1e6, 1e6, 0, 0, now, now, 1e6, -2}
@@ -39,12 +40,15 @@ func sound() []float64 {
 func crafted() map[string]string {
 	now, nan, inf := sound()[0], math.NaN(), math.Inf(1)
 	values := map[string]string{
-		"NaN, version 1": craft(1, nan, nan, nan, nan, nan, nan),
-		"inf, version 1": craft(1, inf, inf, inf, inf, inf, inf),
-		"NaN, version 2": craft(2, slices.Repeat([]float64{nan}, 10)...),
-		"inf, version 2": craft(2, slices.Repeat([]float64{inf}, 10)...),
-		"bytes of 0xff":  "\x02" + strings.Repeat("\xff", 80),
-		"letters":        "\x01" + strings.Repeat("a", 48),
+		"NaN, version 1":        craft(1, nan, nan, nan, nan, nan, nan),
+		"inf, version 1":        craft(1, inf, inf, inf, inf, inf, inf),
+		"NaN, version 2":        craft(2, slices.Repeat([]float64{nan}, 10)...),
+		"inf, version 2":        craft(2, slices.Repeat([]float64{inf}, 10)...),
+		"NaN, version 3":        craft(3, slices.Repeat([]float64{nan}, 10)...),
+		"bytes of 0xff":         "\x03" + strings.Repeat("\xff", 80),
+		"a line beyond the end": craft(3, append(append(sound()[:5:5], 1), sound()[6:]...)...),
+		"a line too long":       craft(3, append(append(append(sound()[:5:5], 257), sound()[6:]...), make([]float64, 3*257)...)...),
+		"letters":               "\x01" + strings.Repeat("a", 48),
 	}
 	wrong := [...][]float64{
 		{nan, inf, -1, 0.5, 1e300},                                      // at
@@ -52,7 +56,7 @@ func crafted() map[string]string {
 		{nan, inf, -1, now + 0.5, now + 4e15},                           // last: more than 100
 		{nan, inf, -1, 0.5, 4e15, math.MaxFloat64},                      // interval
 		{nan, inf, -1, now + 0.5, now + 4e15},                           // closed
-		{nan, inf, -1, now + 0.5, now + 7e15},                           // turn
+		{nan, inf, -1, now + 0.5, now + 7e15},                           // how many wait
 		{nan, inf, -1, now + 0.5, now + 7e15},                           // base
 		{nan, inf, -1, now + 0.5, now + 4e15},                           // slot1
 		{nan, inf, -1, 0.5, 4e15},                                       // cost1
@@ -63,6 +67,7 @@ func crafted() map[string]string {
 			all := sound()
 			all[i] = n
 			values[fmt.Sprintf("number %d is %v, version 2", i, n)] = craft(2, all...)
+			values[fmt.Sprintf("number %d is %v, version 3", i, n)] = craft(3, all...)
 			if i < 6 {
 				values[fmt.Sprintf("number %d is %v, version 1", i, n)] = craft(1, all[:6]...)
 			}
@@ -110,6 +115,8 @@ func TestSoundValues(t *testing.T) {
 	b := newBackend(t, client, Config{})
 	now := sound()[0]
 	for i, value := range []string{
+		craft(3, sound()...),
+		craft(3, append(append(append(sound()[:5:5], 2), sound()[6:]...), math.NaN(), math.Inf(1), -1, 1e300, math.NaN(), 0)...), // whose line is none
 		craft(2, sound()...),
 		craft(1, sound()[:6]...),
 		craft(2, make([]float64, 10)...),
@@ -152,7 +159,7 @@ func TestWildValues(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l.forget(t, "beside")
 		records := rapid.IntRange(-1, 35).Draw(t, "records")
-		version, n := byte(2), 10+3*records
+		version, n := byte(rapid.IntRange(2, 3).Draw(t, "version")), 10+3*records
 		if records < 0 {
 			version, n = 1, 6
 		}
@@ -164,6 +171,9 @@ func TestWildValues(t *testing.T) {
 		if rapid.Bool().Draw(t, "sound at first") {
 			now := float64(l.now)
 			copy(numbers, []float64{now, now + 2e6, now + 1e6, 1e6, 0, 0, now, now, 1e6, -2}[:min(n, 10)])
+			if records > 0 {
+				numbers[5] = float64(rapid.IntRange(0, records).Draw(t, "waiters"))
+			}
 		}
 		if err := l.client.Set(l.t.Context(), prefix+"wild", craft(version, numbers...), time.Hour).Err(); err != nil {
 			t.Fatalf("SET: %v", err)
@@ -173,17 +183,17 @@ func TestWildValues(t *testing.T) {
 			cost := wildly
 			cost.Cost = rapid.IntRange(1, 3).Draw(t, "cost")
 			ds := l.reserve(t,
-				backend.Request{Limits: []backend.Limit{cost}, Horizon: rapid.SampledFrom(horizons).Draw(t, "horizon"), InTurn: rapid.Bool().Draw(t, "turn")},
+				backend.Request{Limits: []backend.Limit{cost}, Horizon: rapid.SampledFrom(horizons).Draw(t, "horizon"), MemberID: uint32(rapid.IntRange(0, 3).Draw(t, "member"))},
 				request(beside),
 				backend.Request{Limits: []backend.Limit{beside}, HeldBy: []string{"wild"}, Horizon: time.Hour})
 			foreign = errors.Is(ds[0].Err, ErrForeign)
 			if ds[0].Err != nil && !foreign || ds[1].Err != nil || ds[2].Err != nil {
 				t.Fatalf("decisions = %+v, want no errors but ErrForeign on the first", ds)
 			}
-			if d := ds[0]; !foreign && (d.Stamp < l.now || d.Stamp > l.now+4*int64(gcra.MaxSpan/time.Microsecond)) {
-				t.Fatalf("slot = %d, want it from now, %d, on, in this age", d.Stamp, l.now)
+			if d := ds[0]; !foreign && (d.Token < l.now || d.Token > l.now+4*int64(gcra.MaxSpan/time.Microsecond)) {
+				t.Fatalf("slot = %d, want it from now, %d, on, in this age", d.Token, l.now)
 			}
-			l.release(t, []backend.Limit{cost}, rapid.SampledFrom([]int64{ds[0].Stamp, l.now, 0, int64(wild(t, l.now))}).Draw(t, "stamp"))
+			l.release(t, []backend.Limit{cost}, rapid.SampledFrom([]int64{ds[0].Token, l.now, 0, int64(wild(t, l.now))}).Draw(t, "token"))
 			l.pass(time.Duration(rapid.Int64Range(-int64(2*time.Second), int64(2*time.Second)).Draw(t, "pass")))
 			if value, err := l.client.Get(l.t.Context(), prefix+"wild").Result(); err == nil && !foreign {
 				parseStored(t, upgraded(value))
@@ -197,10 +207,13 @@ func TestWildValues(t *testing.T) {
 	})
 }
 
-// upgraded is a value of version 1 as one of version 2.
+// upgraded is a value of an older version as one of version 3.
 func upgraded(value string) string {
-	if value[0] == 1 {
-		return "\x02" + value[1:] + strings.Repeat("\x00", 32)
+	switch value[0] {
+	case 1:
+		return upgraded("\x02" + value[1:] + strings.Repeat("\x00", 32))
+	case 2:
+		return "\x03" + value[1:41] + strings.Repeat("\x00", 8) + value[49:]
 	}
 	return value
 }

@@ -11,15 +11,15 @@ var (
 	ErrConfig = errors.New("goredis: invalid configuration")
 
 	// ErrSetup is matched by every [*SetupError].
-	ErrSetup = errors.New("goredis: Redis is not set up for this")
+	ErrSetup = errors.New("goredis: wrong setup of Redis or its client")
 
-	// ErrCrossSlot is matched by the error for a request whose limits lie in
-	// several hash slots of a Redis Cluster.
+	// ErrCrossSlot is matched by the error for a request whose limits are in several
+	// hash slots of a Redis Cluster.
 	ErrCrossSlot = errors.New("goredis: on a Redis Cluster the keys of one request must be in one hash slot: give them one hash tag, as in {bot7}:chat:42")
 
-	// ErrForeign is matched by the error for a limit whose Redis key holds
-	// something else.
-	ErrForeign = errors.New("goredis: the Redis key holds something else, or what another version of this package has written: choose another Config.Prefix")
+	// ErrForeign is matched by the error for a limit whose Redis key holds a value that
+	// this package can't read.
+	ErrForeign = errors.New("goredis: the Redis key holds a value that is not a limit, or was written by another version of this package: choose another Config.Prefix")
 )
 
 // ConfigError says which argument of [New], or of a method, is wrong. It matches [ErrConfig].
@@ -37,16 +37,15 @@ func (e *ConfigError) Error() string {
 // Is reports whether target is [ErrConfig].
 func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 
-// SetupError is a failure that does not go away by itself: the client, the server or
-// the rights of its user have to be changed. It matches [ErrSetup] and whatever Err
-// matches.
+// SetupError is an error that won't fix itself: the client, the server or the rights of
+// the Redis user have to be changed. It matches [ErrSetup] and whatever Err matches.
 //
-// It fails the jobs of a dispatcher. One that somebody may be about to fix, such as a
-// wrong password, fails them only if Redis has never answered or the failure has
-// lasted for ten seconds: until then they wait.
+// It fails the jobs of a dispatcher. If somebody may be fixing it, as with a wrong password,
+// jobs fail only if Redis has never answered or the error has lasted for ten seconds.
+// Until then they wait.
 type SetupError struct {
 	Advice string // what to change
-	Err    error  // what Redis or its client said
+	Err    error  // the error of Redis or its client
 }
 
 // Error implements error.

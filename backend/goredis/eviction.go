@@ -10,8 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// watchEviction warns, once, if the servers may evict limits. It is called when
-// they have answered a batch.
+// watchEviction warns once if the servers may evict limits. It is called after each batch.
 func (b *Backend) watchEviction(bt *batch) {
 	b.mu.Lock()
 	watch := !b.watched && bt.parts[0].err == nil
@@ -22,11 +21,11 @@ func (b *Backend) watchEviction(bt *batch) {
 	}
 }
 
-// warnOfEviction does nothing if the servers do not say: INFO is not for all.
+// warnOfEviction does nothing if the servers do not tell: not every user may call INFO.
 func (b *Backend) warnOfEviction() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	var once sync.Once // the servers of a cluster are asked concurrently
+	var once sync.Once // the nodes of a cluster are asked concurrently
 	_ = b.eachServer(ctx, func(ctx context.Context, server redis.Cmdable) error {
 		info, err := server.Info(ctx, "memory").Result()
 		if err != nil {
@@ -42,8 +41,8 @@ func (b *Backend) warnOfEviction() {
 	})
 }
 
-// evictionPolicy returns the policy by which a server with this INFO evicts keys
-// that expire, or "" if it evicts none.
+// evictionPolicy returns the policy by which a server with this INFO evicts keys with an
+// expiry, or "" if it evicts none.
 func evictionPolicy(info string) string {
 	policy, limited := "", false
 	for line := range strings.Lines(info) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"time"
 
 	"github.com/freqlimit/dispatcher"
 	"github.com/freqlimit/dispatcher/backend/goredis"
@@ -12,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The same dispatcher in any number of processes: the limits are theirs together.
+// Any number of processes that run this share the limits.
 func Example() {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379"})
 	defer client.Close()
@@ -25,8 +24,8 @@ func Example() {
 		fmt.Println(job.Key, job.Payload)
 		return nil
 	}
-	perBot := gcra.FreqLimitParams{Limit: 30, Period: time.Second}
-	perChat := gcra.FreqLimitParams{Limit: 1, Period: time.Second}
+	perBot := gcra.PerSecond(30)
+	perChat := gcra.PerSecond(1)
 	d, err := dispatcher.New(limits, send, dispatcher.Config[string]{
 		Limits: func(chat, text string) []dispatcher.Limit {
 			return []dispatcher.Limit{{Key: "bot", Params: perBot}, {Key: "chat:" + chat, Params: perChat}}
@@ -46,9 +45,9 @@ func Example() {
 	}
 }
 
-// On a Redis Cluster the limits of one job have to be in one hash slot: what
-// belongs to a bot has a hash tag, its name in braces. The bots are spread over the
-// nodes.
+// On a Redis Cluster, the limits of one job must be in one hash slot. Here the keys of a bot
+// have its name in braces as their hash tag, so each bot's limits are together, and the bots
+// are spread over the nodes.
 func Example_cluster() {
 	client := redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: []string{"127.0.0.1:7001", "127.0.0.1:7002", "127.0.0.1:7003"},
@@ -64,8 +63,8 @@ func Example_cluster() {
 		fmt.Println(job.Payload.bot, "to", job.Payload.chat, job.Payload.text)
 		return nil
 	}
-	perBot := gcra.FreqLimitParams{Limit: 30, Period: time.Second}
-	perChat := gcra.FreqLimitParams{Limit: 1, Period: time.Second}
+	perBot := gcra.PerSecond(30)
+	perChat := gcra.PerSecond(1)
 	d, err := dispatcher.New(limits, send, dispatcher.Config[message]{
 		Limits: func(_ string, m message) []dispatcher.Limit {
 			tag := "{" + m.bot + "}"

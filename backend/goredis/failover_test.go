@@ -220,7 +220,7 @@ func TestUserOfClusterNeedsWhatTheDocsSay(t *testing.T) {
 		d := takes(t, b, k)
 		refused(t, b, k)
 		hold(t, b, fmt.Sprint("held", i), time.Hour)
-		if err := b.Release(t.Context(), []backend.Limit{k}, d.Stamp); err != nil {
+		if err := b.Release(t.Context(), []backend.Limit{k}, d.Token); err != nil {
 			t.Errorf("Release() = %v, want nil", err)
 		}
 	}

@@ -13,16 +13,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// outlook is what to expect of a failure.
+// outlook says how a failure may end.
 type outlook uint8
 
 const (
-	passing outlook = iota // it goes away by itself: the requests wait
-	lasting                // it has to be fixed, and somebody may be about to: the requests fail in the end
-	final                  // it has to be fixed: the requests fail
+	passing outlook = iota // it may fix itself: the requests wait
+	lasting                // somebody has to fix it, and may be doing so: the requests fail after setupPatience
+	final                  // somebody has to fix it: the requests fail
 )
 
-// What to do about the failures.
+// Advice for a SetupError.
 const (
 	giveRights   = "give the Redis user the commands EVALSHA, EVAL, TIME, MGET, EXISTS and SET on the prefix of the limits, and on a Redis Cluster CLUSTER SLOTS, COMMAND and ASKING"
 	setLogin     = "set Username and Password of the client"
@@ -42,13 +42,13 @@ const (
 	useTLS       = "set TLSConfig of the client"
 	fixMaster    = "set MasterName of the client to a name that the Sentinels know"
 	openSocket   = "let this process connect to Addr of the client"
-	findRedis    = "set Addr of the client to a Redis server: what answers there is none"
+	findRedis    = "set Addr of the client to a Redis server: the server there is not Redis"
 )
 
-// replies are the errors that servers reply with, by how they begin; a star stands for
-// anything. The first that fits counts. Where no other server is named they are those
-// of Redis 5 to 8, Valkey and KeyDB. What is not listed is passing, unless a script
-// raised it: a script does the same again the next time.
+// replies lists the error replies of servers by prefix. A star matches anything, and the
+// first match counts. Unless a comment names another server, the replies are those of Redis 5
+// to 8, Valkey and KeyDB. A reply that is not listed is passing, unless a script raised it:
+// the script would raise it again.
 var replies = []struct {
 	text    string
 	outlook outlook
@@ -75,7 +75,7 @@ var replies = []struct {
 	{"Script killed by user", passing, ""},
 	{"Lua script killed by user", passing, ""},
 
-	// Who the client is, and what it may do.
+	// The login of the client and its rights.
 	{"NOAUTH", lasting, setLogin},
 	{"Protocol error: unauthenticated", lasting, setLogin}, // NOAUTH for a long command
 	{"operation not permitted", lasting, setLogin},         // NOAUTH of old servers
@@ -90,7 +90,7 @@ var replies = []struct {
 	{"The user executing the script can't", lasting, giveRights},    // Redis 6 and 7.0
 	{"command * not support for your account", lasting, giveRights}, // Alibaba Cloud
 
-	// What the server can do.
+	// What the server supports.
 	{"unknown command", final, allowScripts},
 	{"unsupported command", final, allowScripts},             // Envoy
 	{"Command is not available", final, allowScripts},        // Upstash
@@ -104,8 +104,8 @@ var replies = []struct {
 	{"Write commands not allowed after non deterministic commands", final, "use Redis 5 or later"},
 	{"NOPROTO", final, useRESP2},
 
-	// Where the keys are. A client of a cluster follows MOVED: if that is what it
-	// returns, the nodes do not agree yet.
+	// The location of keys. A cluster client follows MOVED. If it returns MOVED, the
+	// nodes don't agree yet.
 	{"DB index is out of range", final, useOtherDB},
 	{"invalid DB index", final, useOtherDB},
 	{"SELECT is not allowed in cluster mode", final, useDB0},
@@ -120,16 +120,16 @@ var replies = []struct {
 }
 
 var (
-	// wrapping is what stands around an error that a script raised.
+	// wrapping matches the text that servers put before an error that a script raised.
 	wrapping = regexp.MustCompile(`^(ERR )?(Error (running|compiling) script \([^)]*\): )?([@<]?\w+>?: ?\d+: )*-?(ERR )?`)
-	// raised fits the errors that scripts raise.
+	// raised matches the errors that scripts raise.
 	raised = regexp.MustCompile(`^(ERR )?(Error (running|compiling) script|@?user_script:|Lua )| script: \w+, on @`)
-	// ofTLS fits the errors of package tls, its own and those that the server reports.
+	// ofTLS matches the errors of package tls, including those that the server reports.
 	ofTLS = regexp.MustCompile(`(^|: )tls: `)
 )
 
-// judge returns what to expect of the error of a call, and the error, as a [*SetupError]
-// if something has to be changed.
+// judge returns the outlook of a call's error, and the error itself, as a [*SetupError] if
+// somebody has to fix it.
 func (b *Backend) judge(err error) (outlook, error) {
 	var said redis.Error
 	outlook, advice := passing, ""
@@ -153,20 +153,20 @@ func (b *Backend) judge(err error) (outlook, error) {
 	return outlook, &SetupError{Advice: advice, Err: err}
 }
 
-// reloadCluster has the client of a cluster ask which node has which slots, without waiting
-// for that: a node that fails may have been replaced, and by itself the client looks once
-// in ClusterOptions.ClusterStateReloadInterval, a minute by default, or when it is redirected,
-// which a dead node does not do. A client that looks already looks once more.
+// reloadCluster makes a cluster client look up again which node has which slots, without
+// waiting for the answer. A failing node may have been replaced. Otherwise the client looks only
+// once per ClusterOptions.ClusterStateReloadInterval, a minute by default, or when a node
+// redirects it, which a dead node doesn't. If a lookup is under way, the client makes another.
 func (b *Backend) reloadCluster() {
 	if c, ok := b.client.(hasState); ok {
 		c.ReloadState(context.Background())
 	}
 }
 
-// hasState is what a [*redis.ClusterClient] can do.
+// hasState is implemented by [*redis.ClusterClient].
 type hasState interface{ ReloadState(context.Context) }
 
-// judgeReply judges an error that a server replied with.
+// judgeReply judges an error reply of a server.
 func (b *Backend) judgeReply(text string) (outlook, string) {
 	inner := strings.TrimPrefix(text, wrapping.FindString(text))
 	for _, r := range replies {
@@ -184,7 +184,7 @@ func (b *Backend) judgeReply(text string) (outlook, string) {
 	return passing, ""
 }
 
-// judgeClient judges an error of the client, such as one of a connection.
+// judgeClient judges an error of the client, such as a broken connection.
 func (b *Backend) judgeClient(err error) (outlook, string) {
 	text := err.Error()
 	says := func(what string) bool { return strings.Contains(text, what) }
@@ -217,18 +217,17 @@ func (b *Backend) judgeClient(err error) (outlook, string) {
 	return passing, ""
 }
 
-// setupPatience is how long a lasting failure is given to be fixed, if there were
-// answers before.
+// setupPatience is how long a lasting failure may last before it fails the requests, if
+// there were answers before.
 const setupPatience = 10 * time.Second
 
-// setup tells when a failure is final.
+// setup decides when a lasting failure becomes final.
 type setup struct {
 	answered bool
 	since    int64 // when the lasting failures began, nanoseconds; 0: the last was an answer
 }
 
-// isFinal takes in what came of a call at an instant, and reports whether the requests
-// fail because of it.
+// isFinal records the result of a call at now, and reports whether it fails the requests.
 func (s *setup) isFinal(err error, o outlook, now int64) bool {
 	if err == nil {
 		s.answered, s.since = true, 0

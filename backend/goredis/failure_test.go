@@ -142,7 +142,7 @@ func TestJudgeRepliesOnCluster(t *testing.T) {
 	}
 }
 
-// A value of another type is of somebody else, whoever finds it.
+// A value of another type belongs to somebody else, whichever call finds it.
 func TestJudgeWrongType(t *testing.T) {
 	b := newBackend(t, unasked(t), Config{})
 	err := serverError("WRONGTYPE Operation against a key holding the wrong kind of value")

@@ -25,11 +25,11 @@ type ledger struct {
 	mu    sync.Mutex // guards what follows
 	calls int        // of Reserve
 
-	// stamps are the slots of each limit by the server's clock, but for those that
+	// tokens are the slots of each limit by the server's clock, without those that
 	// were given back.
-	stamps map[string][]int64
+	tokens map[string][]int64
 
-	// grants are the stamps of the slots of each key, which is that of the first
+	// grants are the tokens of the slots of each key, which is the key of the first
 	// limit of a request.
 	grants map[slot][]int64
 }
@@ -38,7 +38,7 @@ func newLedger(b *goredis.Backend) *ledger {
 	return &ledger{
 		Backend: b,
 		opened:  time.Now(),
-		stamps:  make(map[string][]int64),
+		tokens:  make(map[string][]int64),
 		grants:  make(map[slot][]int64),
 	}
 }
@@ -54,10 +54,10 @@ func (l *ledger) Reserve(ctx context.Context, reqs []backend.Request, decisions 
 	for i, req := range reqs {
 		if d := &decisions[i]; err == nil && d.Granted {
 			for _, limit := range req.Limits {
-				l.stamps[limit.Key] = append(l.stamps[limit.Key], d.Stamp)
+				l.tokens[limit.Key] = append(l.tokens[limit.Key], d.Token)
 			}
 			s := l.slot(req.Limits[0].Key, d.Slot)
-			l.grants[s] = append(l.grants[s], d.Stamp)
+			l.grants[s] = append(l.grants[s], d.Token)
 		}
 	}
 	return err
@@ -72,30 +72,30 @@ func (l *ledger) asked() int {
 
 // Release implements [backend.Releaser]. It takes the slot out of the ledger first:
 // the server may grant it to another before it answers.
-func (l *ledger) Release(ctx context.Context, limits []backend.Limit, stamp int64) error {
+func (l *ledger) Release(ctx context.Context, limits []backend.Limit, token int64) error {
 	l.mu.Lock()
 	for _, limit := range limits {
-		if i := slices.Index(l.stamps[limit.Key], stamp); i >= 0 {
-			l.stamps[limit.Key] = slices.Delete(l.stamps[limit.Key], i, i+1)
+		if i := slices.Index(l.tokens[limit.Key], token); i >= 0 {
+			l.tokens[limit.Key] = slices.Delete(l.tokens[limit.Key], i, i+1)
 		}
 	}
 	l.mu.Unlock()
-	return l.Backend.Release(ctx, limits, stamp)
+	return l.Backend.Release(ctx, limits, token)
 }
 
-// use takes a slot out of the grants and returns its stamp, the latest if several
+// use takes a slot out of the grants and returns its token, the latest if several
 // have it.
-func (l *ledger) use(s slot) (stamp int64, ok bool) {
+func (l *ledger) use(s slot) (token int64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	stamps := l.grants[s]
-	if len(stamps) == 0 {
+	tokens := l.grants[s]
+	if len(tokens) == 0 {
 		return 0, false
 	}
-	stamp = slices.Max(stamps)
-	i := slices.Index(stamps, stamp)
-	l.grants[s] = slices.Delete(stamps, i, i+1)
-	return stamp, true
+	token = slices.Max(tokens)
+	i := slices.Index(tokens, token)
+	l.grants[s] = slices.Delete(tokens, i, i+1)
+	return token, true
 }
 
 // merged returns the slots that several ledgers have of each limit, in their order.
@@ -103,13 +103,13 @@ func merged(ledgers ...*ledger) map[string][]int64 {
 	all := make(map[string][]int64)
 	for _, l := range ledgers {
 		l.mu.Lock()
-		for key, stamps := range l.stamps {
-			all[key] = append(all[key], stamps...)
+		for key, tokens := range l.tokens {
+			all[key] = append(all[key], tokens...)
 		}
 		l.mu.Unlock()
 	}
-	for _, stamps := range all {
-		slices.Sort(stamps)
+	for _, tokens := range all {
+		slices.Sort(tokens)
 	}
 	return all
 }

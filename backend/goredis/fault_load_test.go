@@ -185,7 +185,7 @@ func (l *load) check() {
 		}
 	}
 	for _, s := range l.starts {
-		stamp, ok := l.ledger.use(s.slot)
+		token, ok := l.ledger.use(s.slot)
 		if !ok {
 			wrong["starts at a slot that it was not granted"]++
 			continue
@@ -194,7 +194,7 @@ func (l *load) check() {
 			wrong["starts before its slot"]++
 		}
 		// The machine has one clock, which is the server's too.
-		if s.at.Round(0).Before(time.UnixMicro(stamp)) {
+		if s.at.Round(0).Before(time.UnixMicro(token)) {
 			wrong["starts before its slot by the server's clock"]++
 		}
 	}

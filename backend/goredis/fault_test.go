@@ -15,6 +15,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// sharedKey is the key of a limit that all jobs of a test are under.
+const sharedKey = "shared"
+
 // The limits of the fault run.
 var (
 	faultShared = gcra.FreqLimitParams{Limit: 300, Period: time.Second, Burst: 5}
@@ -220,7 +223,7 @@ func (f *faultRun) finish() {
 	f.rest()
 	f.feeders.Wait()
 	for _, l := range append(f.loads(), f.slow...) {
-		until(f, l.name+": Stats().Away is nil", func() bool { return l.Stats().Away == nil })
+		until(f, l.name+": Stats().Outage is nil", func() bool { return l.Stats().Outage == nil })
 	}
 	ctx, cancel := context.WithTimeout(f.Context(), 20*time.Second)
 	defer cancel()
@@ -260,7 +263,7 @@ func (f *faultRun) check(restarted time.Time) {
 		ledgers = append(ledgers, l.ledger)
 		f.Logf("%s: %d jobs, %d times away", l.name, len(l.starts), len(l.turns)/2)
 	}
-	for key, stamps := range merged(ledgers...) {
+	for key, tokens := range merged(ledgers...) {
 		p := faultOwn
 		switch key {
 		case sharedKey:
@@ -268,16 +271,16 @@ func (f *faultRun) check(restarted time.Time) {
 		case slowKey:
 			p = faultSlow
 		}
-		after, _ := slices.BinarySearch(stamps, restarted.UnixMicro())
-		checkStamps(f.T, key, stamps[:after], p)
-		checkStamps(f.T, key, stamps[after:], p)
+		after, _ := slices.BinarySearch(tokens, restarted.UnixMicro())
+		checkStamps(f.T, key, tokens[:after], p)
+		checkStamps(f.T, key, tokens[after:], p)
 		if key == slowKey {
 			p.Burst *= 2
-			if len(stamps) != p.Burst {
-				f.Errorf("slots of %q = %d, want %d: its burst, and that again after the restart", key, len(stamps), p.Burst)
+			if len(tokens) != p.Burst {
+				f.Errorf("slots of %q = %d, want %d: its burst, and that again after the restart", key, len(tokens), p.Burst)
 			}
 		}
-		checkStamps(f.T, key, stamps, p)
+		checkStamps(f.T, key, tokens, p)
 	}
 }
 
@@ -285,7 +288,7 @@ func (f *faultRun) check(restarted time.Time) {
 func (f *faultRun) isAway(loads ...*load) {
 	f.Helper()
 	for _, l := range loads {
-		until(f, l.name+": Stats().Away is set", func() bool { return l.Stats().Away != nil })
+		until(f, l.name+": Stats().Outage is set", func() bool { return l.Stats().Outage != nil })
 	}
 }
 

@@ -2,214 +2,365 @@ package goredis_test
 
 import (
 	"bufio"
-	"context"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/freqlimit/dispatcher"
-	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/backend/backendtest"
-	"github.com/freqlimit/dispatcher/backend/goredis"
 	"github.com/freqlimit/dispatcher/gcra"
 	"github.com/freqlimit/dispatcher/internal/redistest"
 	"github.com/redis/go-redis/v9"
 )
 
-// memberEnv makes this binary a member of a fleet: see fleetMember.
-const memberEnv = "GOREDIS_TEST_FLEET_MEMBER"
+// fleetTimeEnv is how long each part of TestFleet lasts, and has it run all of them. What the
+// fleets reach is printed as a table, with what they should, and not tested here, for the machine
+// may be busy: see make fleet.
+const fleetTimeEnv = "GOREDIS_TEST_FLEET_TIME"
 
-func init() {
-	if plan := os.Getenv(memberEnv); plan != "" {
-		if err := fleetMember(plan); err != nil {
-			fmt.Fprintln(os.Stderr, "fleet member:", err)
-			os.Exit(1)
+// fleetCase is a fleet and its work.
+type fleetCase struct {
+	name    string
+	members int
+	kinds   []fleetJobs
+	far     bool                                        // every other member is 30 ms away, each way
+	joins   func(i int) time.Duration                   // when a member starts; nil: all at once
+	ends    func(i int) (time.Duration, syscall.Signal) // nil: none before the others
+}
+
+const fleetDelay = 30 * time.Millisecond
+
+func perSecond(n int) gcra.FreqLimitParams {
+	return gcra.FreqLimitParams{Limit: n, Period: time.Second}
+}
+
+// under is jobs of keys of their own, 50 for each member, under one limit.
+func under(name string, rate int) fleetJobs {
+	return fleetJobs{
+		Name: name, Jobs: 40 * rate, Keys: 50,
+		Limits: [][]dispatcher.Limit{{{Key: name, Params: perSecond(rate)}}},
+	}
+}
+
+// underTwo is jobs of a bot, each of one of five tenants.
+func underTwo() fleetJobs {
+	jobs := fleetJobs{Name: "bot", Jobs: 40 * 100, Keys: 50}
+	for i := range 5 {
+		jobs.Limits = append(jobs.Limits, []dispatcher.Limit{
+			{Key: "bot", Params: perSecond(100)}, {Key: fmt.Sprint("tenant", i), Params: perSecond(25)},
+		})
+	}
+	return jobs
+}
+
+// fleetCases are what make fleet shows. lasts is how long each takes.
+func fleetCases(lasts time.Duration) []fleetCase {
+	both := []fleetJobs{under("fast", 200), under("slow", 7)}
+	one := func(at time.Duration, s syscall.Signal) func(i int) (time.Duration, syscall.Signal) {
+		return func(i int) (time.Duration, syscall.Signal) {
+			if i == 0 {
+				return 0, 0
+			}
+			return at, s
 		}
-		os.Exit(0)
 	}
-}
-
-// fleetPlan is what a member does.
-type fleetPlan struct {
-	Addr, Prefix string
-	Shared       gcra.FreqLimitParams // of all jobs
-	Own          gcra.FreqLimitParams // of each key
-	Keys, Jobs   int
-	Time         time.Duration
-}
-
-// fleetReport is what a member did.
-type fleetReport struct {
-	Stamps  map[string][]int64 // of the slots that it was granted, by key
-	Started int
-	Early   int // starts before their slot
-}
-
-const sharedKey = "shared"
-
-// fleetMember works for the time of its plan once a line has come on the standard
-// input, and writes its report to the standard output.
-func fleetMember(text string) error {
-	var plan fleetPlan
-	if err := json.Unmarshal([]byte(text), &plan); err != nil {
-		return err
-	}
-	client := redis.NewClient(&redis.Options{Addr: plan.Addr})
-	defer client.Close()
-	b, err := goredis.New(client, goredis.Config{Prefix: plan.Prefix})
-	if err != nil {
-		return err
-	}
-	report := fleetReport{}
-	var mu sync.Mutex
-	recorded := &recorder{Backend: b}
-	d, err := dispatcher.New(recorded, func(_ context.Context, job dispatcher.Job[int]) error {
-		early := time.Now().Before(job.Slot())
-		mu.Lock()
-		defer mu.Unlock()
-		report.Started++
-		if early {
-			report.Early++
-		}
-		return nil
-	}, dispatcher.Config[int]{
-		Workers: 32,
-		Limits: func(key string, _ int) []dispatcher.Limit {
-			return []dispatcher.Limit{{Key: sharedKey, Params: plan.Shared}, {Key: key, Params: plan.Own}}
+	return []fleetCase{
+		{name: "8", members: 8, kinds: both},
+		{name: "32", members: 32, kinds: both},
+		{name: "8, two limits a job", members: 8, kinds: []fleetJobs{underTwo()}},
+		{name: "32, two limits a job", members: 32, kinds: []fleetJobs{underTwo()}},
+		{name: "8, half of them far", members: 8, kinds: both, far: true},
+		{
+			name: "8, of which 6 join", members: 8, kinds: both,
+			joins: func(i int) time.Duration { return max(time.Duration(i)-1, 0) * lasts / 10 },
 		},
-	})
+		{name: "8, SIGTERM for 7", members: 8, kinds: append(both, under("slowest", 1)), ends: one(lasts/2, syscall.SIGTERM)},
+		{name: "8, kill -9 for 7", members: 8, kinds: append(both, under("slowest", 1)), ends: one(lasts/2, syscall.SIGKILL)},
+	}
+}
+
+// Processes, not goroutines, share limits: together they never exceed them, and none starts
+// early.
+func TestFleet(t *testing.T) {
+	text := os.Getenv(fleetTimeEnv)
+	if text == "" {
+		const lasts = 3 * time.Second
+		runFleetCase(t, fleetCases(lasts)[0], lasts)
+		return
+	}
+	lasts, err := time.ParseDuration(text)
 	if err != nil {
-		return err
+		t.Fatalf("%s: %v", fleetTimeEnv, err)
 	}
-	for i := range plan.Jobs {
-		if err := d.Submit(context.Background(), fmt.Sprint("chat:", i%plan.Keys), i); err != nil {
-			return err
+	fmt.Println(fleetHeader)
+	var missed []string
+	for _, c := range fleetCases(lasts) {
+		t.Run(c.name, func(t *testing.T) {
+			for _, row := range runFleetCase(t, c, lasts) {
+				fmt.Println(row)
+				missed = append(missed, row.missed()...)
+			}
+		})
+	}
+	if missed == nil {
+		fmt.Println("the fleets reach all that they should")
+	}
+	for _, m := range missed {
+		fmt.Println("the fleets miss:", m)
+	}
+}
+
+// runFleetCase runs a fleet, and returns what it reached, limit by limit.
+func runFleetCase(t *testing.T, c fleetCase, lasts time.Duration) (rows []fleetRow) {
+	client := redistest.Client(t)
+	prefix := redistest.Prefix(t)
+	addr, far := client.Options().Addr, ""
+	if c.far {
+		proxy := redistest.NewProxy(t, addr)
+		proxy.Latency(fleetDelay)
+		far = proxy.Addr()
+	}
+	members := make([]*fleetProcess, c.members)
+	var ready sync.WaitGroup
+	for i := range members {
+		plan := fleetPlan{Addr: addr, Prefix: prefix, Kinds: c.kinds, Index: i}
+		if c.far && i%2 == 1 {
+			plan.Addr = far
+		}
+		ready.Go(func() {
+			var err error
+			if members[i], err = startMember(plan); err != nil {
+				t.Errorf("member %d: %v", i, err)
+			}
+		})
+	}
+	ready.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	before := scriptCalls(t, client)
+	began := serverNow(t, client)
+	var ended sync.WaitGroup
+	for i, m := range members {
+		m.from, m.to = 0, lasts
+		end := syscall.SIGTERM
+		if c.joins != nil {
+			m.from = c.joins(i)
+		}
+		if c.ends != nil {
+			if at, signal := c.ends(i); at > 0 {
+				m.to, end = at, signal
+			}
+		}
+		ended.Go(func() {
+			if err := m.live(end); err != nil {
+				t.Errorf("member %d: %v", i, err)
+			}
+		})
+	}
+	ended.Wait()
+	calls := scriptCalls(t, client) - before
+	return judgeFleet(t, c, members, began, lasts, calls)
+}
+
+// fleetProcess is a member, as a process.
+type fleetProcess struct {
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	lines  *bufio.Scanner
+	from   time.Duration // when it began to work
+	to     time.Duration // and was told to end
+	tokens map[string][]int64
+	starts int
+	early  int
+}
+
+// startMember starts a process that waits to be told to begin.
+func startMember(plan fleetPlan) (*fleetProcess, error) {
+	text, err := json.Marshal(plan)
+	if err != nil {
+		return nil, err
+	}
+	m := &fleetProcess{cmd: exec.Command(os.Args[0]), tokens: map[string][]int64{}}
+	m.cmd.Env = append(os.Environ(), memberEnv+"="+string(text))
+	m.cmd.Stderr = os.Stderr
+	if m.in, err = m.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := m.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := m.cmd.Start(); err != nil {
+		return nil, err
+	}
+	m.lines = bufio.NewScanner(out)
+	for m.lines.Scan() {
+		if m.lines.Text() == "ready" {
+			return m, nil
 		}
 	}
-	fmt.Println("ready")
-	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+	return nil, fmt.Errorf("ended before it was ready: %w", cmp.Or(m.lines.Err(), m.cmd.Wait(), io.EOF))
+}
+
+// live has the process work in its time, ends it with a signal, and takes in what it tells.
+func (m *fleetProcess) live(end syscall.Signal) error {
+	time.Sleep(m.from)
+	if _, err := fmt.Fprintln(m.in, "go"); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), plan.Time)
-	defer cancel()
-	_ = d.Run(ctx)
-	// Calls that Run left behind may still record.
-	recorded.mu.Lock()
-	defer recorded.mu.Unlock()
-	report.Stamps = recorded.stamps
-	return json.NewEncoder(os.Stdout).Encode(report)
-}
-
-// recorder notes the slots that a backend grants.
-type recorder struct {
-	*goredis.Backend
-	mu     sync.Mutex
-	stamps map[string][]int64
-}
-
-// Release takes the slot out of the record.
-func (r *recorder) Release(ctx context.Context, limits []backend.Limit, stamp int64) error {
-	r.mu.Lock()
-	for _, l := range limits {
-		if i := slices.Index(r.stamps[l.Key], stamp); i >= 0 {
-			r.stamps[l.Key] = slices.Delete(r.stamps[l.Key], i, i+1)
-		}
-	}
-	r.mu.Unlock()
-	return r.Backend.Release(ctx, limits, stamp)
-}
-
-func (r *recorder) Reserve(ctx context.Context, reqs []backend.Request, decisions []backend.Decision) error {
-	err := r.Backend.Reserve(ctx, reqs, decisions)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stamps == nil {
-		r.stamps = make(map[string][]int64)
-	}
-	for i, req := range reqs {
-		if err == nil && decisions[i].Granted {
-			for _, l := range req.Limits {
-				r.stamps[l.Key] = append(r.stamps[l.Key], decisions[i].Stamp)
+	kill := time.AfterFunc(m.to-m.from, func() { _ = m.cmd.Process.Signal(end) })
+	defer kill.Stop()
+	for m.lines.Scan() {
+		switch what := strings.Fields(m.lines.Text()); {
+		case len(what) == 1 && what[0] == "s":
+			m.starts++
+		case len(what) == 1 && what[0] == "e":
+			m.early++
+		case len(what) == 3:
+			token, err := strconv.ParseInt(what[2], 10, 64)
+			if err != nil {
+				return err
+			}
+			key := what[1]
+			if what[0] == "g" {
+				m.tokens[key] = append(m.tokens[key], token)
+			} else if i := slices.Index(m.tokens[key], token); i >= 0 {
+				m.tokens[key] = slices.Delete(m.tokens[key], i, i+1)
 			}
 		}
 	}
-	return err
+	if err := m.cmd.Wait(); err != nil && end != syscall.SIGKILL {
+		return err
+	}
+	return nil
 }
 
-// fleetTimeEnv is how long TestFleet lasts, if not for fleetTime.
-const (
-	fleetTimeEnv = "GOREDIS_TEST_FLEET_TIME"
-	fleetTime    = 5 * time.Second
-)
+// fleetRow is what a fleet reached at a limit.
+type fleetRow struct {
+	fleet, limit string
+	interval     time.Duration
+	spare        bool          // another limit lets through less
+	used         float64       // of its slots
+	gap          time.Duration // the longest between two
+	wait         time.Duration // the longest that a process with work was without one
+	least, most  int           // slots of those who were there all the time
+	calls        float64       // of scripts, for each start of any limit
+	early        int
+}
 
-// Processes, not goroutines, share limits: together they never exceed the shared
-// one, nor that of any key. How much of it they reach, and with how many calls, is
-// logged and not tested here, for the machine may be busy: see make fleet.
-func TestFleet(t *testing.T) {
-	const members, rate = 8, 200
-	lasts := fleetTime
-	if text := os.Getenv(fleetTimeEnv); text != "" {
-		var err error
-		if lasts, err = time.ParseDuration(text); err != nil {
-			t.Fatalf("%s: %v", fleetTimeEnv, err)
-		}
-	}
-	client := redistest.Client(t)
-	plan := fleetPlan{
-		Addr: client.Options().Addr, Prefix: redistest.Prefix(t),
-		Shared: gcra.FreqLimitParams{Limit: rate, Period: time.Second},
-		Own:    gcra.FreqLimitParams{Limit: 1, Period: time.Second},
-		Keys:   1000, Jobs: rate * int(lasts/time.Second+5), Time: lasts,
-	}
-	before := scriptCalls(t, client)
-	merged := fleetReport{Stamps: make(map[string][]int64)}
-	for _, r := range runFleet(t, plan, members) {
-		t.Logf("a process started %d jobs", r.Started)
-		merged.Started += r.Started
-		merged.Early += r.Early
-		for key, stamps := range r.Stamps {
-			merged.Stamps[key] = append(merged.Stamps[key], stamps...)
-		}
-	}
-	calls := scriptCalls(t, client) - before
+const fleetHeader = "fleet                  limit      used  longest gap  longest wait  slots of a process  calls a start  early"
 
-	for key, stamps := range merged.Stamps {
-		p := plan.Own
-		if key == sharedKey {
-			p = plan.Shared
+func (r fleetRow) String() string {
+	return fmt.Sprintf("%-22s %-8s %6.2f%%  %11v  %12v  %8d to %-7d  %13.2f  %5d", r.fleet, r.limit, r.used,
+		r.gap.Round(time.Millisecond), r.wait.Round(time.Millisecond), r.least, r.most, r.calls, r.early)
+}
+
+// missed says in what a fleet falls short.
+func (r fleetRow) missed() (missed []string) {
+	miss := func(format string, args ...any) {
+		missed = append(missed, fmt.Sprintf("%s, %s: ", r.fleet, r.limit)+fmt.Sprintf(format, args...))
+	}
+	if r.calls > 1 {
+		miss("%.2f calls a start, want 1 at most", r.calls)
+	}
+	if r.spare {
+		return missed
+	}
+	if r.used < 98 {
+		miss("%.2f%% of the slots used, want 98%%", r.used)
+	}
+	if bound := max(500*time.Millisecond, 3*r.interval); r.gap >= bound {
+		miss("a gap of %v, want less than %v", r.gap, bound)
+	}
+	// Of the slowest limit there are not enough slots for each to have one so often.
+	if r.wait > 5*time.Second && r.interval < time.Second {
+		miss("a process had no slot for %v, want 5s at most", r.wait)
+	}
+	return missed
+}
+
+// fleetWarmUp is left out of what a fleet reached: the processes start.
+const fleetWarmUp = time.Second
+
+// judgeFleet wants the limits to be obeyed, and returns how they were used.
+func judgeFleet(t *testing.T, c fleetCase, members []*fleetProcess, began int64, lasts time.Duration, calls int) (rows []fleetRow) {
+	starts, early := 0, 0
+	for _, m := range members {
+		starts += m.starts
+		early += m.early
+	}
+	if early > 0 {
+		t.Errorf("early starts = %d, want 0", early)
+	}
+	limits := map[string]gcra.FreqLimitParams{}
+	var names []string
+	for _, kind := range c.kinds {
+		for _, set := range kind.Limits {
+			for _, l := range set {
+				if _, ok := limits[l.Key]; !ok {
+					limits[l.Key] = l.Params
+					names = append(names, l.Key)
+				}
+			}
 		}
-		checkStamps(t, key, stamps, p)
 	}
-	if merged.Early > 0 {
-		t.Errorf("early starts = %d, want 0", merged.Early)
+	for _, name := range names {
+		r := fleetRow{fleet: c.name, limit: name, interval: limits[name].Interval(), spare: strings.HasPrefix(name, "tenant"), calls: float64(calls) / float64(starts), early: early, least: 1 << 30}
+		first, last := began+fleetWarmUp.Microseconds(), began+lasts.Microseconds()
+		var all []int64
+		for _, m := range members {
+			tokens := slices.Sorted(slices.Values(m.tokens[name]))
+			all = append(all, tokens...)
+			from := max(first, began+(m.from+fleetWarmUp).Microseconds())
+			to := min(last, began+m.to.Microseconds())
+			within := between(tokens, from, to)
+			r.wait = max(r.wait, longest(within, from, to))
+			if m.from == 0 && m.to == lasts {
+				r.least, r.most = min(r.least, len(within)), max(r.most, len(within))
+			}
+		}
+		slices.Sort(all)
+		checkStamps(t, name, all, limits[name])
+		within := between(all, first, last)
+		r.used = 100 * float64(len(within)) * float64(limits[name].Interval()) / float64(lasts-fleetWarmUp)
+		r.gap = longest(within, first, last)
+		rows = append(rows, r)
 	}
-	stamps := merged.Stamps[sharedKey]
-	if len(stamps) < 2 {
-		t.Fatalf("slots = %d, want many", len(stamps))
+	return rows
+}
+
+func between(tokens []int64, from, to int64) []int64 {
+	i, _ := slices.BinarySearch(tokens, from)
+	j, _ := slices.BinarySearch(tokens, to)
+	return tokens[i:max(i, j)]
+}
+
+// longest is the longest time without a token.
+func longest(tokens []int64, from, to int64) time.Duration {
+	gap := int64(0)
+	for _, s := range tokens {
+		gap = max(gap, s-from)
+		from = s
 	}
-	slices.Sort(stamps)
-	took := time.Duration(stamps[len(stamps)-1]-stamps[0]) * time.Microsecond
-	perStart := float64(calls) / float64(merged.Started)
-	t.Logf("%d processes, %d keys: %d slots in %.2f s, %d starts", members, plan.Keys, len(stamps), took.Seconds(), merged.Started)
-	if !t.Failed() {
-		t.Logf("violations: 0 under %d limits; early starts: 0", len(merged.Stamps))
-	}
-	t.Logf("limit reached: %.2f%%", 100*float64(len(stamps)-1)/took.Seconds()/rate)
-	t.Logf("script calls: %d, a start: %.2f", calls, perStart)
+	return time.Duration(max(gap, to-from)) * time.Microsecond
 }
 
 // checkStamps wants the slots of a key to obey its limit.
-func checkStamps(t *testing.T, key string, stamps []int64, p gcra.FreqLimitParams) {
+func checkStamps(t *testing.T, key string, tokens []int64, p gcra.FreqLimitParams) {
 	t.Helper()
-	slots := make([]time.Time, len(stamps))
-	for i, s := range stamps {
+	slots := make([]time.Time, len(tokens))
+	for i, s := range tokens {
 		slots[i] = time.UnixMicro(s)
 	}
 	if err := backendtest.CheckWindows(slots, p, 0); err != nil {
@@ -217,61 +368,13 @@ func checkStamps(t *testing.T, key string, stamps []int64, p gcra.FreqLimitParam
 	}
 }
 
-// runFleet starts members at one time, and returns their reports.
-func runFleet(t *testing.T, plan fleetPlan, members int) []fleetReport {
-	text, err := json.Marshal(plan)
+func serverNow(t *testing.T, client *redis.Client) int64 {
+	t.Helper()
+	now, err := client.Time(t.Context()).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	reports := make([]fleetReport, members)
-	var ready, ended sync.WaitGroup
-	start := make(chan struct{})
-	for i := range members {
-		ready.Add(1)
-		ended.Go(func() {
-			report, err := runMember(string(text), sync.OnceFunc(ready.Done), start)
-			if err != nil {
-				t.Errorf("member %d: %v", i, err)
-			}
-			reports[i] = report
-		})
-	}
-	ready.Wait()
-	close(start)
-	ended.Wait()
-	if t.Failed() {
-		t.FailNow()
-	}
-	return reports
-}
-
-func runMember(plan string, ready func(), start <-chan struct{}) (report fleetReport, err error) {
-	defer ready()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), memberEnv+"="+plan)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return report, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return report, err
-	}
-	if err := cmd.Start(); err != nil {
-		return report, err
-	}
-	lines := bufio.NewReader(out)
-	if _, err = lines.ReadString('\n'); err == nil {
-		ready()
-		<-start
-		fmt.Fprintln(in, "go")
-		err = json.NewDecoder(lines).Decode(&report)
-	}
-	if ended := cmd.Wait(); ended != nil {
-		err = ended
-	}
-	return report, err
+	return now.UnixMicro()
 }
 
 // scriptCalls is how often the server has run a script.

@@ -15,30 +15,30 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A server that does not want a connection, in protected mode or with too many clients,
-// says so on it and closes it. The client has sent something by then, and reports only
-// that the connection is broken. So after such an error the backend makes a connection
-// of its own, and reads what the server says there.
+// A server that refuses a connection, because of protected mode or too many clients, writes
+// the reason to it and closes it. The client has sent something by then, and reports only a
+// broken connection. So after such an error the backend opens a connection of its own, and
+// reads the reason there.
 
 var errSpeaksTLS = errors.New("the server speaks TLS")
 
 const (
-	greetingTimeout  = time.Second // for one look
-	greetingInterval = time.Second // from one look to the next
+	greetingTimeout  = time.Second // of one attempt
+	greetingInterval = time.Second // between attempts
 )
 
-// greeting is what servers say on new connections.
+// greeting is the error that servers write to new connections.
 type greeting struct {
-	err    error // nil: nothing that keeps a client out
+	err    error // nil: none
 	asking bool
-	asked  int64 // when that was last, nanoseconds
+	asked  int64 // the time of the last attempt, nanoseconds
 }
 
-// explain returns an error with what the server says on a new connection, as far as
-// that is known, if it may be the reason. It requires that b.mu is held.
+// explain adds to a connection error what the server last wrote to a new connection. It
+// requires that b.mu is held.
 func (b *Backend) explain(err error, now int64) error {
 	if !isBroken(err) {
-		b.greeting.err = nil // it is not turned away any more
+		b.greeting.err = nil // the server accepts connections again
 		return err
 	}
 	g := &b.greeting
@@ -54,10 +54,10 @@ func (b *Backend) explain(err error, now int64) error {
 	return fmt.Errorf("%w: %w", err, g.err)
 }
 
-// hasOptions is what a [*redis.Client] can do.
+// hasOptions is implemented by [*redis.Client].
 type hasOptions interface{ Options() *redis.Options }
 
-// isBroken reports whether an error says that a connection that had been made broke.
+// isBroken reports whether err says that an established connection broke.
 func isBroken(err error) bool {
 	var said redis.Error
 	if err == nil || errors.As(err, &said) {
@@ -70,7 +70,7 @@ func isBroken(err error) bool {
 	return ok && !call.Timeout() || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// greet finds out what the server says on a new connection.
+// greet records the error that the server writes to a new connection.
 func (b *Backend) greet(o *redis.Options) {
 	err := hail(o)
 	b.mu.Lock()
@@ -78,7 +78,7 @@ func (b *Backend) greet(o *redis.Options) {
 	b.greeting.err, b.greeting.asking = err, false
 }
 
-// hail returns why a server wants no connection, nil if it does not say.
+// hail returns why a server refuses connections, or nil if it does not say.
 func hail(o *redis.Options) error {
 	ctx, cancel := context.WithTimeout(context.Background(), greetingTimeout)
 	defer cancel()
@@ -93,19 +93,19 @@ func hail(o *redis.Options) error {
 	return nil
 }
 
-// answerToPing returns the first line that a server says on a new connection.
+// answerToPing returns the first line that a server writes to a new connection.
 func answerToPing(ctx context.Context, o *redis.Options) (string, error) {
 	conn, err := dial(ctx, o)
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	// If it can't be written the answer may be there all the same.
+	// There may be an answer even if the write fails.
 	_, _ = io.WriteString(conn, "*1\r\n$4\r\nPING\r\n")
 	return bufio.NewReader(conn).ReadString('\n')
 }
 
-// speaksTLS reports whether a server, whoever it is, agrees to speak TLS.
+// speaksTLS reports whether a server speaks TLS, with any certificate.
 func speaksTLS(ctx context.Context, o *redis.Options) bool {
 	conn, err := dial(ctx, o)
 	if err != nil {
@@ -127,7 +127,7 @@ func dial(ctx context.Context, o *redis.Options) (net.Conn, error) {
 	return conn, nil
 }
 
-// serverError is an error that a server replied with.
+// serverError is an error reply of a server.
 type serverError string
 
 func (e serverError) Error() string { return string(e) }

@@ -143,10 +143,10 @@ func receive[T any](t testing.TB, what string, c <-chan T) T {
 	}
 }
 
-// moments makes times of stamps, for backendtest.CheckWindows.
-func moments(stamps []int64) []time.Time {
-	times := make([]time.Time, len(stamps))
-	for i, s := range stamps {
+// moments makes times of tokens, for backendtest.CheckWindows.
+func moments(tokens []int64) []time.Time {
+	times := make([]time.Time, len(tokens))
+	for i, s := range tokens {
 		times[i] = time.UnixMicro(s)
 	}
 	return times

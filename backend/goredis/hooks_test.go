@@ -9,7 +9,7 @@ import (
 )
 
 // around stands between a client and its server: it gets the commands that go out
-// together and passes on what it likes. Its error is that of the commands.
+// together and passes on what it likes. Its error is the error of the commands.
 type around func(cmds []redis.Cmder, next func([]redis.Cmder) error) error
 
 // DialHook implements redis.Hook.

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Hold implements [backend.Backend]. It tells other processes in a second step.
+// Hold implements [backend.Backend]. It notifies other processes in a second step.
 func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
 	if err := b.enter(ctx); err != nil || d <= 0 {
 		return err
@@ -30,10 +30,10 @@ func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
 	})
 }
 
-// Release implements [backend.Releaser]: a stamp is microseconds since 1970 by
-// the server's clock. After an error the slot may have been given back or not, and is
-// lost.
-func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int64) error {
+// Release implements [backend.Releaser]. A token is the slot in microseconds since 1970 by the
+// server's clock. After an error the slot may or may not have been given back: do not release
+// it again.
+func (b *Backend) Release(ctx context.Context, limits []backend.Limit, token int64) error {
 	if err := b.enter(ctx); err != nil || len(limits) == 0 {
 		return err
 	}
@@ -44,11 +44,11 @@ func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int
 	for i := range limits {
 		keys[i] = b.prefix + limits[i].Key
 	}
-	limits = slices.Clone(limits) // the call may go on when this has returned
+	limits = slices.Clone(limits) // the call may outlive Release
 	return b.bounded(ctx, func(ctx context.Context) error {
-		given, err := b.release(ctx, "evalsha", releaseHash, keys, stamp, limits)
+		given, err := b.release(ctx, "evalsha", releaseHash, keys, token, limits)
 		if redis.HasErrorPrefix(err, "NOSCRIPT") {
-			given, err = b.release(ctx, "eval", releaseSource, keys, stamp, limits)
+			given, err = b.release(ctx, "eval", releaseSource, keys, token, limits)
 		}
 		for _, i := range given {
 			b.news.watchers.Tell(backend.Change{Kind: backend.ChangeRelease, Key: limits[i-1].Key})
@@ -57,30 +57,30 @@ func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int
 	})
 }
 
-// release returns which limits have got something back, by index from 1 on.
-func (b *Backend) release(ctx context.Context, command, script string, keys []string, stamp int64, limits []backend.Limit) ([]int64, error) {
+// release returns the limits that took the slot back, by index counted from 1.
+func (b *Backend) release(ctx context.Context, command, script string, keys []string, token int64, limits []backend.Limit) ([]int64, error) {
 	args := []any{command, script, len(keys)}
 	for _, key := range keys {
 		args = append(args, key)
 	}
-	channel, head := b.news.releaseNews()
-	args = append(args, encodeRelease(stamp, limits), b.ttl, channel, head)
+	channel, head := b.news.heading(aboutRelease)
+	args = append(args, encodeRelease(token, limits), b.ttl, channel, head)
 	cmd := once{redis.NewCmd(ctx, args...)}
 	cmd.SetStepCount(1)            // as in exec
 	_ = b.client.Process(ctx, cmd) // the command has its error
 	return cmd.Int64Slice()
 }
 
-// once is a command that the client does not send again if the answer is lost. A slot
-// that is given back twice could be that of another, at the same instant.
+// once is a command that the client does not send again if the answer is lost. Giving a slot
+// back twice might give back another job's slot at the same instant.
 type once struct{ *redis.Cmd }
 
 // NoRetry implements [redis.Cmder].
 func (once) NoRetry() bool { return true }
 
-// Clear implements [backend.Backend]: it deletes all keys that begin with the
-// prefix, by SCAN and UNLINK, which do not hold up the server. Keys that others
-// charge meanwhile may stay.
+// Clear implements [backend.Backend]. It deletes all keys that begin with the prefix, using
+// SCAN and UNLINK, which do not block the server. Keys that others charge at the same time
+// may remain.
 func (b *Backend) Clear(ctx context.Context) error {
 	if err := b.enter(ctx); err != nil {
 		return err
@@ -96,7 +96,7 @@ func (b *Backend) Clear(ctx context.Context) error {
 	return err
 }
 
-// scanCount is how many keys the server looks at for one answer.
+// scanCount is the number of keys that the server scans for one answer.
 const scanCount = 1000
 
 func (b *Backend) clear(ctx context.Context, server redis.Cmdable) error {
@@ -106,7 +106,7 @@ func (b *Backend) clear(ctx context.Context, server redis.Cmdable) error {
 		if err != nil {
 			return err
 		}
-		// One by one: on a cluster the keys lie in several slots.
+		// One by one: on a cluster the keys are in several hash slots.
 		_, err = server.Pipelined(ctx, func(pipeline redis.Pipeliner) error {
 			for _, key := range keys {
 				pipeline.Unlink(ctx, key)
@@ -122,7 +122,7 @@ func (b *Backend) clear(ctx context.Context, server redis.Cmdable) error {
 	}
 }
 
-// escapeGlob returns a pattern that matches s alone.
+// escapeGlob returns a pattern that matches only s.
 func escapeGlob(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
 }

@@ -112,7 +112,7 @@ func (l *lab) reserve(t fatalT, reqs ...backend.Request) []backend.Decision {
 		t.Fatalf("parts of a batch of %d = %d, want 1", len(reqs), len(bt.parts))
 	}
 	p := bt.parts[0]
-	reply, err := l.reserveScript.Run(l.t.Context(), l.client, p.keys, l.with(p.requests, l.ttl)...).Text()
+	reply, err := l.reserveScript.Run(l.t.Context(), l.client, p.keys, l.with(p.requests, l.ttl, "", "")...).Text()
 	if err != nil {
 		t.Fatalf("reserve.lua: %v, want nil", err)
 	}
@@ -135,7 +135,7 @@ func (l *lab) one(horizon time.Duration, limits ...backend.Limit) backend.Decisi
 // takes wants a slot to be granted at once.
 func (l *lab) takes(limits ...backend.Limit) {
 	l.t.Helper()
-	if d := l.one(0, limits...); !d.Granted || d.Stamp != l.now {
+	if d := l.one(0, limits...); !d.Granted || d.Token != l.now {
 		l.t.Fatalf("reserve(%v) = %+v, want it granted at %d", limits, d, l.now)
 	}
 }
@@ -147,7 +147,7 @@ func (l *lab) refused(limits ...backend.Limit) time.Duration {
 	if d.Granted {
 		l.t.Fatalf("reserve(%v) = %+v, want it refused", limits, d)
 	}
-	return time.Duration(d.Stamp-l.now) * time.Microsecond
+	return time.Duration(d.Token-l.now) * time.Microsecond
 }
 
 func (l *lab) holdKey(t fatalT, key string, micros int64) {
@@ -158,13 +158,13 @@ func (l *lab) holdKey(t fatalT, key string, micros int64) {
 	}
 }
 
-func (l *lab) release(t fatalT, limits []backend.Limit, stamp int64) {
+func (l *lab) release(t fatalT, limits []backend.Limit, token int64) {
 	t.Helper()
 	keys := make([]string, len(limits))
 	for i := range limits {
 		keys[i] = l.prefix + limits[i].Key
 	}
-	if err := l.releaseScript.Run(l.t.Context(), l.client, keys, l.with(encodeRelease(stamp, limits), l.ttl, "", "")...).Err(); err != nil {
+	if err := l.releaseScript.Run(l.t.Context(), l.client, keys, l.with(encodeRelease(token, limits), l.ttl, "", "")...).Err(); err != nil {
 		t.Fatalf("release.lua: %v, want nil", err)
 	}
 }

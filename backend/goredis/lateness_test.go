@@ -42,11 +42,11 @@ func (l *lateness) add(t testing.TB, client *redis.Client, rate int, lasts time.
 	noted := newLedger(b)
 	for _, r := range atRate(t, noted, rate, jobs) {
 		l.redis = append(l.redis, r.Lateness())
-		stamp, ok := noted.use(noted.slot(sharedKey, r.Job.Slot()))
+		token, ok := noted.use(noted.slot(sharedKey, r.Job.Slot()))
 		if !ok {
 			t.Fatalf("slot of a job = %v, want one that was granted to it alone", r.Job.Slot())
 		}
-		l.server = append(l.server, r.Started.Round(0).Sub(time.UnixMicro(stamp)))
+		l.server = append(l.server, r.Started.Round(0).Sub(time.UnixMicro(token)))
 	}
 }
 
@@ -93,7 +93,7 @@ func quantile(times []time.Duration, q float64) time.Duration {
 	return times[int(q*float64(len(times)-1))]
 }
 
-// Trap 27: no job starts early, on memory nor on Redis, by the local clock nor by
+// Trap 27: no job starts early, on memory or on Redis, by the local clock or by
 // the server's. How late they start depends on the machine: see BenchmarkLateness.
 func TestLateness(t *testing.T) {
 	client, lasts := redistest.Start(t).Client(t), time.Second

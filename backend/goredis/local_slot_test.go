@@ -43,7 +43,7 @@ func TestLocalSlotsAreNotEarly(t *testing.T) {
 			d := reserve(t, b, backend.Unlimited, k)
 			trip := time.Since(began)
 			_, high := apart(t, direct)
-			got := d.Slot.Sub(time.UnixMicro(d.Stamp))
+			got := d.Slot.Sub(time.UnixMicro(d.Token))
 			// The clocks are one and drift by nothing, but the bounds are not of one
 			// moment.
 			const slack = 50 * time.Microsecond

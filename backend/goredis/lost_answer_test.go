@@ -76,7 +76,7 @@ func TestLostAnswerIsAnError(t *testing.T) {
 func TestWindowsWhenAnswersAreLost(t *testing.T) {
 	p := gcra.FreqLimitParams{Limit: 100, Period: time.Second, Burst: 3}
 	b, l := lossyBackend(t, 2)
-	var stamps []int64
+	var tokens []int64
 	for i := range 60 {
 		if i%15 == 7 {
 			l.lose.Store(1)
@@ -84,11 +84,11 @@ func TestWindowsWhenAnswersAreLost(t *testing.T) {
 		d := reserve(t, b, time.Duration(i%3)*20*time.Millisecond, limit("k", p))
 		l.lose.Store(-1 << 60)
 		if d.Granted {
-			stamps = append(stamps, d.Stamp)
+			tokens = append(tokens, d.Token)
 		}
 	}
-	if err := backendtest.CheckWindows(moments(stamps), p, 0); err != nil || len(stamps) < 10 {
-		t.Errorf("%d slots: %v, want many and nil", len(stamps), err)
+	if err := backendtest.CheckWindows(moments(tokens), p, 0); err != nil || len(tokens) < 10 {
+		t.Errorf("%d slots: %v, want many and nil", len(tokens), err)
 	}
 }
 
@@ -102,7 +102,7 @@ func TestLostAnswerToRelease(t *testing.T) {
 		t.Fatalf("Release() = %v, want nil", err)
 	}
 	l.lose.Store(1)
-	err := b.Release(t.Context(), []backend.Limit{k}, ds[0].Stamp)
+	err := b.Release(t.Context(), []backend.Limit{k}, ds[0].Token)
 	l.lose.Store(-1 << 60)
 	var timeout net.Error
 	if !errors.As(err, &timeout) || !timeout.Timeout() {

@@ -39,7 +39,7 @@ func TestRequestsTravelTogether(t *testing.T) {
 	}
 	b.mu.Unlock()
 	g.open()
-	stamps := map[int64]bool{}
+	tokens := map[int64]bool{}
 	for i, c := range calls {
 		got := receive(t, "an answer", c)
 		if got.err != nil {
@@ -50,10 +50,10 @@ func TestRequestsTravelTogether(t *testing.T) {
 				t.Errorf("decision %d of caller %d = %+v, want it granted", j, i, d)
 			}
 		}
-		stamps[got.ds[0].Stamp] = true
+		tokens[got.ds[0].Token] = true
 	}
-	if len(stamps) != maxCalls+waiting {
-		t.Errorf("different slots of the shared limit = %d, want %d", len(stamps), maxCalls+waiting)
+	if len(tokens) != maxCalls+waiting {
+		t.Errorf("different slots of the shared limit = %d, want %d", len(tokens), maxCalls+waiting)
 	}
 	// Two calls, then one with all that waited: each goes out and comes back.
 	events := len(g.came)
@@ -63,7 +63,7 @@ func TestRequestsTravelTogether(t *testing.T) {
 }
 
 // Each caller gets the decisions on its own requests, in their order, with its own
-// keys and errors, whoever else asks.
+// keys and errors, whatever else is asked.
 func TestAnswersGoToWhoAsked(t *testing.T) {
 	b, g := gated(t)
 	g.open()

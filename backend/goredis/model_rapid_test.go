@@ -43,7 +43,7 @@ type history struct {
 // grant is a slot that was given out.
 type grant struct {
 	limits []backend.Limit
-	stamp  int64
+	token  int64
 }
 
 const historyKeys = 4
@@ -75,7 +75,9 @@ func (h *history) requests() []backend.Request {
 			r.HeldBy = append(r.HeldBy, fmt.Sprint(h.span("holds", 0, historyKeys-1)))
 		}
 		r.Horizon = rapid.SampledFrom(horizons).Draw(h.T, "horizon")
-		r.InTurn = rapid.Bool().Draw(h.T, "in turn")
+		r.MemberID = uint32(h.span("member", 0, 4))
+		r.BusiestLimit = h.span("main", 0, len(r.Limits))
+		r.MinHorizon = time.Duration(h.span("reach", 0, 4)) * 20 * time.Millisecond
 		if h.span("not before", 0, 3) == 0 {
 			r.NotBefore = time.UnixMicro(h.lab.now).Add(h.duration("not before") - time.Second)
 		}
@@ -87,7 +89,7 @@ func (h *history) requests() []backend.Request {
 func (h *history) note(reqs []backend.Request, ds []backend.Decision) {
 	for i, d := range ds {
 		if d.Granted {
-			h.grants = append(h.grants, grant{reqs[i].Limits, d.Stamp})
+			h.grants = append(h.grants, grant{reqs[i].Limits, d.Token})
 		}
 	}
 }
@@ -130,8 +132,8 @@ func TestScriptsAgreeWithModel(t *testing.T) {
 				m.holdKey(key, d)
 			case what == 10 && len(h.grants) > 0:
 				_, g := h.aGrant()
-				l.release(t, g.limits, g.stamp)
-				m.release(g.limits, g.stamp)
+				l.release(t, g.limits, g.token)
+				m.release(g.limits, g.token)
 			default:
 				for key := range historyKeys {
 					if key := fmt.Sprint(key); m.rests(key) {

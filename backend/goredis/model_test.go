@@ -2,18 +2,21 @@ package goredis
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/gcra"
+	"github.com/freqlimit/dispatcher/internal/turns"
 )
 
 // model is what the scripts should do, in Go and on gcra.Ledger, which counts in
 // nanoseconds: all are whole microseconds here, so both are exact, and have to agree
 // exactly.
 type model struct {
-	keys map[string]modelKey
-	now  int64
+	keys  map[string]modelKey
+	lines map[string]*turns.Line // of the keys of this batch that are new
+	now   int64
 }
 
 // modelKey is a key that was charged or held. Its charges are those of a ledger that it
@@ -21,7 +24,7 @@ type model struct {
 type modelKey struct {
 	ledger *gcra.Ledger
 	closed int64 // the key is held until then
-	turn   int64 // the latest turn given
+	line   *turns.Line
 	at     int64 // when the key was written last
 }
 
@@ -65,7 +68,10 @@ func (k *modelKey) replace(s gcra.State) {
 func (m *model) load(key string) (k modelKey, moved bool) {
 	k = m.keys[key]
 	if k.ledger == nil {
-		k.ledger = &gcra.Ledger{}
+		k.ledger, k.line = &gcra.Ledger{}, m.lines[key]
+	}
+	if k.line == nil {
+		k.line = &turns.Line{}
 	}
 	back := k.at - m.now
 	if back <= 0 {
@@ -76,7 +82,7 @@ func (m *model) load(key string) (k modelKey, moved bool) {
 	s.Last -= back
 	k.replace(s)
 	k.closed = max(k.closed-back, 0)
-	k.turn = 0
+	k.line = &turns.Line{}
 	return k, true
 }
 
@@ -85,23 +91,54 @@ func (m *model) save(key string, k modelKey) {
 	m.keys[key] = k
 }
 
+// modelRules are the constants of line.lua.
+var modelRules = turns.Rules{Step: 25_000, SlowStep: 20_000, Forget: 5_000_000, Longest: 256}
+
 // reserve decides a batch.
 func (m *model) reserve(reqs []backend.Request) []backend.Decision {
-	turns := map[string]int64{} // given in this batch
+	b := turns.NewBatch(modelRules, m.now)
+	m.lines = map[string]*turns.Line{}
+	defer func() { m.lines = nil }()
+	before := map[string][]turns.Waiter{}
+	for _, r := range reqs {
+		for _, l := range r.Limits {
+			k, _ := m.load(l.Key)
+			m.lines[l.Key] = k.line
+			before[l.Key] = slices.Clone(k.line.Waiters)
+		}
+	}
 	ds := make([]backend.Decision, len(reqs))
 	for i := range reqs {
-		ds[i] = m.decide(&reqs[i], turns)
+		m.decide(b, i, &reqs[i], &ds[i])
+	}
+	told := b.End(func(key string) turns.Limit {
+		k, _ := m.load(key)
+		return turns.Limit{TAT: k.state().TAT, Closed: k.closed}
+	})
+	for _, t := range told {
+		d := &ds[t.Request]
+		if t.Binding != d.Binding {
+			d.Binding, d.Held = t.Binding, false
+		}
+		d.Token, d.Slot = t.Slot, time.UnixMicro(t.Slot)
+		d.RetryAt = time.UnixMicro(t.RetryAt)
+		d.MinHorizon = time.Duration(t.MinHorizon) * time.Microsecond
+	}
+	for key, before := range before {
+		if k, _ := m.load(key); !slices.Equal(before, k.line.Waiters) {
+			m.save(key, k)
+		}
 	}
 	return ds
 }
 
-func (m *model) decide(r *backend.Request, turns map[string]int64) backend.Decision {
+func (m *model) decide(b *turns.Batch, at int, r *backend.Request, d *backend.Decision) {
 	horizon := int64(min(max(r.Horizon, 0), backend.Unlimited) / time.Microsecond)
 	slot, binding, held := m.now, -1, false
-	opens := make([]int64, len(r.Limits))
 	if !r.NotBefore.IsZero() {
 		slot = max(slot, r.NotBefore.UnixMicro())
 	}
+	asked := turns.Request{Member: r.MemberID, MinHorizon: int64(min(max(r.MinHorizon, 0), mostReach) / time.Microsecond), BusiestLimit: r.BusiestLimit}
 	for i, l := range r.Limits {
 		k, changed := m.load(l.Key)
 		if r.Horizon < backend.Unlimited {
@@ -116,10 +153,14 @@ func (m *model) decide(r *backend.Request, turns map[string]int64) backend.Decis
 		if changed {
 			m.save(l.Key, k)
 		}
-		opens[i] = max(k.closed, k.slot(m.now, l))
-		if opens[i] > slot {
-			slot, binding, held = opens[i], i, opens[i] == k.closed
+		if open := max(k.closed, k.slot(m.now, l)); open > slot {
+			slot, binding, held = open, i, open == k.closed
 		}
+		t := interval(l.Params)
+		asked.Limits = append(asked.Limits, turns.Asked{
+			Key: l.Key, Line: k.line, Room: (burst(l.Params) - int64(l.Units())) * t,
+			Limit: turns.Limit{TAT: k.state().TAT, Closed: k.closed, Interval: t},
+		})
 	}
 	for _, key := range r.HeldBy {
 		k, changed := m.load(key)
@@ -130,64 +171,48 @@ func (m *model) decide(r *backend.Request, turns map[string]int64) backend.Decis
 			slot, binding, held = k.closed, -1, true
 		}
 	}
-	d := backend.Decision{Slot: time.UnixMicro(slot), Stamp: slot, Binding: binding, Held: held}
-	polite := r.InTurn && r.Horizon < backend.Unlimited && binding >= 0
-	if slot-m.now <= horizon && !(polite && m.wastes(r.Limits, opens, slot)) {
+	polite := r.MemberID != 0 && r.Horizon < backend.Unlimited
+	had, out, wastes := -1, -1, false
+	if polite {
+		had, out, wastes = b.May(asked, slot, binding)
+	}
+	far := slot-m.now > horizon
+	*d = backend.Decision{Slot: time.UnixMicro(slot), Token: slot, Binding: binding, Held: held}
+	if !far && had < 0 && out < 0 && !wastes {
 		d.Granted = true
 		for _, l := range r.Limits {
-			m.charge(l, slot, horizon)
+			m.charge(l, slot)
 		}
-		return d
+		b.Granted(asked)
+		return
 	}
-	if r.InTurn {
-		d.Turn = d.Slot
-		if binding >= 0 && slot-m.now > horizon && r.Limits[binding].Params.Interval() <= 10*time.Second {
-			d.Turn = time.UnixMicro(max(slot, m.turn(r.Limits[binding], slot, horizon, turns)))
-		}
+	if r.MemberID == 0 {
+		return
 	}
-	return d
+	d.RetryAt = d.Slot
+	if !polite {
+		return
+	}
+	if binding < 0 && !held {
+		d.Binding = had
+	}
+	if !far && had < 0 && !wastes {
+		d.Binding, d.Held = out, false
+	}
+	if d.Binding >= 0 {
+		b.Refused(at, asked, d.Binding)
+	}
 }
 
-// wastes reports whether a limit for which others have turns would be put off by
-// an interval or more.
-func (m *model) wastes(limits []backend.Limit, opens []int64, slot int64) bool {
-	for i, l := range limits {
-		k, _ := m.load(l.Key)
-		if k.turn > m.now && slot-opens[i] >= interval(l.Params) {
-			return true
-		}
-	}
-	return false
-}
-
-func (m *model) charge(l backend.Limit, slot, horizon int64) {
-	p := micro(l.Params)
+func (m *model) charge(l backend.Limit, slot int64) {
 	k, _ := m.load(l.Key)
-	// Even one more of these could have started a horizon ago: nobody waits.
-	if k.ledger.State().TAT-gcra.Headroom(p, l.Units())+int64(l.Units())*int64(p.Interval())+nanos(horizon) < nanos(m.now) {
-		k.turn = 0
-	}
-	k.ledger.Charge(nanos(m.now), nanos(slot), p, l.Units())
+	k.ledger.Charge(nanos(m.now), nanos(slot), micro(l.Params), l.Units())
 	m.save(l.Key, k)
 }
 
 // slot is when a limit opens, not before now.
 func (k modelKey) slot(now int64, l backend.Limit) int64 {
 	return k.ledger.Slot(nanos(now), micro(l.Params), l.Units()) / nanos(1)
-}
-
-// turn returns the turn that this batch has at a limit.
-func (m *model) turn(l backend.Limit, slot, horizon int64, turns map[string]int64) int64 {
-	if _, given := turns[l.Key]; !given {
-		k, _ := m.load(l.Key)
-		t := interval(l.Params)
-		step := max(t, horizon/2/t*t)
-		first := max(k.state().TAT, k.closed) - (burst(l.Params)-1)*t
-		k.turn = max(first, min(k.turn+step, first+10_000_000))
-		turns[l.Key] = k.turn
-		m.save(l.Key, k)
-	}
-	return turns[l.Key]
 }
 
 func (m *model) holdKey(key string, micros int64) {
@@ -199,10 +224,10 @@ func (m *model) holdKey(key string, micros int64) {
 }
 
 // release returns the limits that took the slot back.
-func (m *model) release(limits []backend.Limit, stamp int64) (back []int) {
+func (m *model) release(limits []backend.Limit, token int64) (back []int) {
 	for i, l := range limits {
 		k, changed := m.load(l.Key)
-		ok := k.ledger.Refund(nanos(stamp), micro(l.Params), l.Units())
+		ok := k.ledger.Refund(nanos(token), micro(l.Params), l.Units())
 		if ok {
 			back = append(back, i)
 		}
@@ -216,15 +241,15 @@ func (m *model) release(limits []backend.Limit, stamp int64) (back []int) {
 // rests reports whether Redis may have forgotten a key by now.
 func (m *model) rests(key string) bool {
 	k, _ := m.load(key)
-	return max(k.state().TAT, k.closed, k.turn) <= m.now
+	return max(k.state().TAT, k.closed) <= m.now
 }
 
 func (m *model) forget(key string) { delete(m.keys, key) }
 
 // same returns nil if a decision is the one that the model makes.
 func same(got, want backend.Decision) error {
-	if got.Err != nil || got.Granted != want.Granted || got.Stamp != want.Stamp || got.Binding != want.Binding ||
-		got.Held != want.Held || !got.Turn.Equal(want.Turn) {
+	if got.Err != nil || got.Granted != want.Granted || got.Token != want.Token || got.Binding != want.Binding ||
+		got.Held != want.Held || !got.RetryAt.Equal(want.RetryAt) || got.MinHorizon != want.MinHorizon {
 		return fmt.Errorf("decision = %+v, want %+v", got, want)
 	}
 	return nil

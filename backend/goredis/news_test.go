@@ -95,18 +95,28 @@ func TestHoldReachesOtherProcesses(t *testing.T) {
 		return dispatcher.RetryAfter(d, nil)
 	})
 	second, starts := runs(t, backends[1], nil)
-	news := make(chan backend.Change, 100)
-	defer backends[1].Watch(func(c backend.Change) { news <- c })()
-	submits(t, first, "42")
-	for heard := false; !heard; {
-		select {
-		case c := <-news:
-			heard = c.Key == "42"
-		case <-time.After(soon):
-			t.Fatalf("the hold was not told after %v", soon)
+	// Who watches after the dispatcher does hears of it later.
+	hears := func(b *goredis.Backend, d *dispatcher.Dispatcher[string], starts chan begun, then func()) {
+		t.Helper()
+		submits(t, d, "any")
+		next(t, starts)
+		news := make(chan backend.Change, 100)
+		defer b.Watch(func(c backend.Change) { news <- c })()
+		then()
+		for {
+			select {
+			case c := <-news:
+				if c.Key == "42" {
+					return
+				}
+			case <-time.After(soon):
+				t.Fatalf("the hold was not told after %v", soon)
+			}
 		}
 	}
+	hears(backends[1], second, starts, func() { submits(t, first, "42") })
 	third, late := runs(t, backends[2], nil)
+	hears(backends[2], third, late, func() {})
 	over := (<-told).Add(d)
 	for _, key := range []string{"42", "7"} {
 		submits(t, second, key)
@@ -125,10 +135,10 @@ func TestHoldReachesOtherProcesses(t *testing.T) {
 
 // What other processes give back or clear is used at once, by jobs and by waits.
 func TestOtherProcessesGiveBack(t *testing.T) {
-	for name, give := range map[string]func(ctx context.Context, b *goredis.Backend, l dispatcher.Limit, stamps []int64) error{
-		"release": func(ctx context.Context, b *goredis.Backend, l dispatcher.Limit, stamps []int64) error {
-			for i := len(stamps) - 1; i >= 0; i-- {
-				if err := b.Release(ctx, []dispatcher.Limit{l}, stamps[i]); err != nil {
+	for name, give := range map[string]func(ctx context.Context, b *goredis.Backend, l dispatcher.Limit, tokens []int64) error{
+		"release": func(ctx context.Context, b *goredis.Backend, l dispatcher.Limit, tokens []int64) error {
+			for i := len(tokens) - 1; i >= 0; i-- {
+				if err := b.Release(ctx, []dispatcher.Limit{l}, tokens[i]); err != nil {
 					return err
 				}
 			}
@@ -146,7 +156,7 @@ func TestOtherProcessesGiveBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			waited := make(chan error, 1)
-			stamps := map[string][]int64{}
+			tokens := map[string][]int64{}
 			for _, key := range []string{"job", "wait"} {
 				for range 2 {
 					var ds [1]backend.Decision
@@ -154,7 +164,7 @@ func TestOtherProcessesGiveBack(t *testing.T) {
 					if err := backends[1].Reserve(t.Context(), reqs, ds[:]); err != nil || !ds[0].Granted {
 						t.Fatalf("Reserve() = %+v, %v, want it granted", ds[0], err)
 					}
-					stamps[key] = append(stamps[key], ds[0].Stamp)
+					tokens[key] = append(tokens[key], ds[0].Token)
 				}
 			}
 			submits(t, d, "job", dispatcher.Limit{Key: "job", Params: hourly})
@@ -166,8 +176,8 @@ func TestOtherProcessesGiveBack(t *testing.T) {
 				}
 				limited = load.Limited
 			}
-			for key, stamps := range stamps {
-				if err := give(t.Context(), backends[1], dispatcher.Limit{Key: key, Params: hourly}, stamps); err != nil {
+			for key, tokens := range tokens {
+				if err := give(t.Context(), backends[1], dispatcher.Limit{Key: key, Params: hourly}, tokens); err != nil {
 					t.Fatalf("%s = %v, want nil", name, err)
 				}
 			}

@@ -28,7 +28,7 @@ func aclUser(t *testing.T, rights ...any) *redis.Options {
 	return o
 }
 
-// steadyWith returns the steady options for a server of its own, but for one.
+// steadyWith returns the steady options for a server of its own, except for one.
 func steadyWith(t *testing.T, set func(*redis.Options), args ...string) *redis.Options {
 	t.Helper()
 	o := steady(redistest.Start(t, args...).Addr())
@@ -108,7 +108,7 @@ func TestRedisIsNotSetUp(t *testing.T) {
 			}
 			s := l.Stats()
 			l.end()
-			if s.Failed != 1 || s.Away != nil || len(l.turns) > 0 {
+			if s.Failed != 1 || s.Outage != nil || len(l.turns) > 0 {
 				t.Errorf("Stats() = %+v, turns of the backend = %v, want 1 failed and nothing away", s, l.turns)
 			}
 		})

@@ -48,8 +48,8 @@ func TestRedisAway(t *testing.T) {
 	back := time.After(away)
 	for l := range loads {
 		submit(l)
-		until(t, l.name+": Stats().Away is set", func() bool { return l.Stats().Away != nil })
-		t.Logf("%s is away: %v", l.name, l.Stats().Away.Err)
+		until(t, l.name+": Stats().Outage is set", func() bool { return l.Stats().Outage != nil })
+		t.Logf("%s is away: %v", l.name, l.Stats().Outage.Err)
 	}
 	<-back
 	before := make(map[*load]int)
@@ -82,15 +82,15 @@ func finishOutage(t *testing.T, l *load, jobs int) {
 	if err := l.Shutdown(ctx); err != nil {
 		t.Fatalf("%s: Shutdown() = %v, want nil", l.name, err)
 	}
-	if s := l.Stats(); s.Succeeded != uint64(jobs) || s.Away != nil {
+	if s := l.Stats(); s.Succeeded != uint64(jobs) || s.Outage != nil {
 		t.Errorf("%s: Stats() = %+v, want %d succeeded and nothing away", l.name, s, jobs)
 	}
 	l.check()
 	if n := len(l.turns); n < 2 || n%2 != 0 {
 		t.Errorf("%s: turns of the backend = %v, want errors and nil in turn", l.name, l.turns)
 	}
-	for key, stamps := range merged(l.ledger) {
-		checkStamps(t, key, stamps, outageRate)
+	for key, tokens := range merged(l.ledger) {
+		checkStamps(t, key, tokens, outageRate)
 	}
 }
 
@@ -98,8 +98,8 @@ func finishOutage(t *testing.T, l *load, jobs int) {
 func TestRedisRefusesForATime(t *testing.T) {
 	for _, c := range []struct {
 		says string
-		// fail makes the server say so, and mend makes it stop.
-		fail func(t *testing.T, client *redis.Client) (mend func())
+		// fail makes the server say so, and fix makes it stop.
+		fail func(t *testing.T, client *redis.Client) (fix func())
 	}{
 		{"OOM", fill},
 		{"READONLY", func(t *testing.T, client *redis.Client) func() {
@@ -125,21 +125,21 @@ func TestRedisRefusesForATime(t *testing.T) {
 			l := newLoad(t, c.says, redistest.Prefix(t), client, dispatcher.Config[int]{})
 			l.result(l.must(outageLimit("first")))
 
-			mend := c.fail(t, client)
+			fix := c.fail(t, client)
 			for i := range jobs {
 				l.must(outageLimit(fmt.Sprint(i%3)), outageLimit(sharedKey))
 			}
 			asked := l.ledger.asked()
 			until(t, "the server is asked again", func() bool { return l.ledger.asked() >= asked+5 })
-			if away := l.Stats().Away; away == nil || !strings.Contains(away.Err.Error(), c.says) {
-				t.Errorf("Stats().Away = %+v, want what the server says: %s", away, c.says)
+			if away := l.Stats().Outage; away == nil || !strings.Contains(away.Err.Error(), c.says) {
+				t.Errorf("Stats().Outage = %+v, want what the server says: %s", away, c.says)
 			}
 			if s := l.Stats(); s.Waiting != jobs {
 				t.Errorf("Stats() = %+v, want %d waiting", s, jobs)
 			}
-			mend()
-			mended := time.Now()
-			if after := l.startAfter(mended); after > within {
+			fix()
+			fixed := time.Now()
+			if after := l.startAfter(fixed); after > within {
 				t.Errorf("the first start comes %v after the end of %s, want %v at most", after, c.says, within)
 			}
 			finishOutage(t, l, jobs+1)

@@ -20,12 +20,12 @@ func TestSixteenDigitsSurvive(t *testing.T) {
 		l.now = now
 		key := strconv.FormatInt(now, 10)
 		for i := range int64(3) {
-			if d := l.one(backend.Unlimited, limit(key, p)); !d.Granted || d.Stamp != now+i {
+			if d := l.one(backend.Unlimited, limit(key, p)); !d.Granted || d.Token != now+i {
 				t.Errorf("slot %d at %d = %+v, want %d", i, now, d, now+i)
 			}
 		}
 		l.now++ // a microsecond tells
-		if d := l.one(0, limit(key, p)); d.Granted || d.Stamp != now+3 {
+		if d := l.one(0, limit(key, p)); d.Granted || d.Token != now+3 {
 			t.Errorf("slot of the next = %+v, want it refused until %d", d, now+3)
 		}
 		want := stored{
@@ -75,7 +75,7 @@ func TestPXIsWholeMilliseconds(t *testing.T) {
 	}
 }
 
-// A turn is kept as long as debt is: the TTL counts to the latest of them.
+// The TTL counts to the end of the debt or of a hold, the later of them. A line needs no more.
 func TestPXCountsToTheLatest(t *testing.T) {
 	server := redistest.Start(t)
 	m := newMonitor(t, server)
@@ -91,12 +91,10 @@ func TestPXCountsToTheLatest(t *testing.T) {
 	l.takes(second)
 	wants("a debt of 1 s", "1001")
 	l.pass(100*time.Millisecond + time.Microsecond)
-	for i, want := range []string{"901", "1901", "2901"} {
-		l.reserve(t, backend.Request{Limits: []backend.Limit{second}, InTurn: true})
-		wants("turn "+strconv.Itoa(i+1), want)
-	}
-	l.holdKey(t, "k", 2_500_000)
-	wants("a turn beyond its hold", "2901")
+	l.reserve(t, backend.Request{Limits: []backend.Limit{second}, MemberID: 1})
+	wants("a line", "901")
+	l.holdKey(t, "k", 500_000)
+	wants("debt beyond its hold", "901")
 	l.holdKey(t, "k", 4_000_000)
-	wants("a hold beyond its turn", "4001")
+	wants("a hold beyond its debt", "4001")
 }

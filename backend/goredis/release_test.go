@@ -40,12 +40,12 @@ func TestScriptsAgreeWithLedger(t *testing.T) {
 					r.NotBefore = time.UnixMicro(lab.now + rapid.Int64Range(0, 50).Draw(t, "not before"))
 				}
 				d := lab.reserve(t, r)[0]
-				ledger.Charge(nanos(lab.now), nanos(d.Stamp), p, l.Cost)
-				grants = append(grants, grant{r.Limits, d.Stamp})
+				ledger.Charge(nanos(lab.now), nanos(d.Token), p, l.Cost)
+				grants = append(grants, grant{r.Limits, d.Token})
 			default: // maybe again
 				g := rapid.SampledFrom(grants).Draw(t, "grant")
-				lab.release(t, g.limits, g.stamp)
-				ledger.Refund(nanos(g.stamp), p, g.limits[0].Cost)
+				lab.release(t, g.limits, g.token)
+				ledger.Refund(nanos(g.token), p, g.limits[0].Cost)
 			}
 			if len(grants) == 0 {
 				continue
@@ -69,12 +69,12 @@ func TestReleaseOfABurst(t *testing.T) {
 		"the first first": {0, 1, 2, 3, 4, 5}, "the last first": {5, 4, 3, 2, 1, 0}, "criss-cross": {3, 0, 5, 1, 4, 2},
 	} {
 		k := limit(name, every(time.Hour, 3))
-		var stamps []int64
+		var tokens []int64
 		for range order {
-			stamps = append(stamps, l.one(backend.Unlimited, k).Stamp)
+			tokens = append(tokens, l.one(backend.Unlimited, k).Token)
 		}
 		for _, i := range order {
-			l.release(t, []backend.Limit{k}, stamps[i])
+			l.release(t, []backend.Limit{k}, tokens[i])
 		}
 		k.Cost = 3
 		l.takes(k)

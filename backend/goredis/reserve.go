@@ -8,16 +8,15 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 )
 
-// maxCalls is how many calls may be on their way at once: while the server decides
-// one batch, the next is on its way and those of the last one are being woken.
+// maxCalls is the most calls in flight at once. While the server decides one batch, the next
+// is on its way, and the callers of the last one wake up.
 const maxCalls = 3
 
-// Reserve implements [backend.Backend]. Requests of concurrent calls travel
-// together. If ctx ends before the answer is here, Reserve returns its error at
-// once, and what is granted later is given back.
+// Reserve implements [backend.Backend]. Requests of concurrent calls travel together. If ctx
+// ends before the answer arrives, Reserve returns its error at once, and slots granted later
+// are given back.
 //
-// On a Redis Cluster of which a part is away, the requests for that part are
-// Undecided.
+// If part of a Redis Cluster is unavailable, the requests for that part are Undecided.
 func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions []backend.Decision) error {
 	if err := b.enter(ctx); err != nil {
 		return err
@@ -72,8 +71,9 @@ func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions
 	return nil
 }
 
-// callHere makes the call for the one undecided request in this goroutine, which takes less
-// time, unless others are on their way. It is for who can't go before the answer is here.
+// callHere makes the call for the only undecided request in this goroutine, which is faster.
+// It does nothing if other calls are in flight. The caller must not need to return before the
+// answer arrives.
 func (b *Backend) callHere(reqs []backend.Request, decisions []backend.Decision) []place {
 	b.mu.Lock()
 	if b.calls > 0 || b.pending != nil {
@@ -104,8 +104,8 @@ func (b *Backend) callHere(reqs []backend.Request, decisions []backend.Decision)
 	return bt.places
 }
 
-// wait waits until the requests are decided. On a cluster it does not wait for long, and
-// returns the batches that have no answer then.
+// wait waits until the requests are decided. On a cluster it waits for nodePatience at most,
+// and returns the batches that have no answer by then.
 func (b *Backend) wait(ctx context.Context, places []place, reqs []backend.Request, decisions []backend.Decision) (hangs map[*batch]bool, err error) {
 	var late <-chan time.Time
 	if b.cluster {
@@ -139,7 +139,7 @@ func (b *Backend) wait(ctx context.Context, places []place, reqs []backend.Reque
 	return nil, nil
 }
 
-// free decides a request without limits, which is none of Redis's business.
+// free decides a request without limits, which needs no Redis.
 func (b *Backend) free(r *backend.Request) backend.Decision {
 	slot := time.Now()
 	ahead := r.NotBefore.Sub(slot)
@@ -149,7 +149,7 @@ func (b *Backend) free(r *backend.Request) backend.Decision {
 	return backend.Decision{Granted: ahead <= max(r.Horizon, 0), Slot: slot, Binding: -1}
 }
 
-// send puts the undecided requests into the batches that go next, and returns where.
+// send adds the undecided requests to the batches that go next, and returns their places.
 func (b *Backend) send(reqs []backend.Request, decisions []backend.Decision, n int) []place {
 	var few [4]string
 	keys := few[:0]
@@ -163,7 +163,7 @@ func (b *Backend) send(reqs []backend.Request, decisions []backend.Decision, n i
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var own []place // if they are not all in one batch
+	var own []place // on a cluster, where they may be in several batches
 	var sent *batch
 	start, node := 0, ""
 	for i := range reqs {
@@ -190,8 +190,8 @@ func (b *Backend) send(reqs []backend.Request, decisions []backend.Decision, n i
 	return sent.places[start:]
 }
 
-// next returns the batch that goes to a shard next, and sees to it that it goes. It requires
-// that b.mu is held.
+// next returns the batch that goes to a shard next, and starts a call for it if fewer than
+// maxCalls are in flight. It requires that b.mu is held.
 func (b *Backend) next(s *shard) *batch {
 	if s.pending == nil {
 		s.pending = newBatch()
@@ -206,9 +206,9 @@ func (b *Backend) next(s *shard) *batch {
 	return s.pending
 }
 
-// appendKeys appends the keys in Redis of a request's limits, and then those of HeldBy.
-// On a cluster, those of HeldBy that lie in another slot than the limits can't be looked
-// at in the same step: the first limit's key takes their place, and says nothing new.
+// appendKeys appends the Redis keys of a request's limits, followed by those of HeldBy. On a
+// cluster, a script can't read keys of HeldBy in another hash slot than the limits. The first
+// limit's key replaces them, which changes nothing.
 func (b *Backend) appendKeys(keys []string, r *backend.Request) []string {
 	first := len(keys)
 	for i := range r.Limits {
@@ -224,13 +224,12 @@ func (b *Backend) appendKeys(keys []string, r *backend.Request) []string {
 	return keys
 }
 
-// run makes calls to a shard until no batch is pending. It is a goroutine of its own, since
-// a call must go on when one of those who wait for it has gone. The client's
-// timeouts bound it.
+// run makes calls to a shard until no batch is pending. It runs in its own goroutine, since a
+// call must continue when one of its callers stops waiting. The client's timeouts bound it.
 func (b *Backend) run(s *shard) {
 	for {
-		// Those that an answer has just woken ask again at once, as a rule: once
-		// they have had their turn their requests travel together.
+		// Callers that an answer has just woken usually ask again at once. Let them run
+		// first, so that their requests travel together.
 		runtime.Gosched()
 		next := b.takePending(s)
 		if next == nil {
@@ -247,8 +246,7 @@ func (b *Backend) run(s *shard) {
 	}
 }
 
-// takePending returns the batch that goes next. If there is none, a call less is
-// on its way.
+// takePending returns the batch that goes next. If there is none, it counts one call less.
 func (b *Backend) takePending(s *shard) *batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -263,16 +261,16 @@ func (b *Backend) takePending(s *shard) *batch {
 	return next
 }
 
-// leftBehind is the requests of a caller that did not wait for the answer. The
-// slots that they are granted nobody will use.
+// leftBehind holds the requests of a caller that did not wait for the answer. Slots granted to
+// them will not be used.
 type leftBehind struct {
 	places   []place
 	requests []backend.Request
 }
 
-// leave notes that a caller does not wait any more, and returns the batches that have no
-// answer. What has not been sent yet will be refused. If the caller wants none of the answers
-// those that are here are given back too, unless that is all of them.
+// leave records that a caller stops waiting, and returns the batches without an answer. It
+// withdraws requests that were not sent yet. If wantsNone is set and some answers are missing,
+// slots of the answers that have arrived are given back too.
 func (b *Backend) leave(places []place, reqs []backend.Request, decisions []backend.Decision, wantsNone bool) map[*batch]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -300,7 +298,7 @@ func (b *Backend) leave(places []place, reqs []backend.Request, decisions []back
 			withdraw(at.part.requests[at.offset:])
 			if at.batch.gone++; b.cluster && at.batch.gone == len(at.batch.places) {
 				at.batch.close()
-				s.pending = nil // nobody waits for it: it would grow as long as the node hangs
+				s.pending = nil // nobody waits for it, and it would grow while the node hangs
 			}
 		case open[at.batch] || wantsNone:
 			left := lefts[at.batch]
@@ -325,15 +323,15 @@ func (b *Backend) leave(places []place, reqs []backend.Request, decisions []back
 	return open
 }
 
-// giveBack releases what was granted to a caller that has gone, the latest first. If
-// that fails the slots are lost.
+// giveBack releases the slots granted to a caller that did not wait, the latest first. If that
+// fails, the slots are lost.
 func (b *Backend) giveBack(left leftBehind) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	for i := len(left.requests) - 1; i >= 0 && ctx.Err() == nil; i-- {
 		r := &left.requests[i]
 		if d := b.read(left.places[i], r); d.Granted {
-			_ = b.Release(ctx, r.Limits, d.Stamp)
+			_ = b.Release(ctx, r.Limits, d.Token)
 		}
 	}
 }

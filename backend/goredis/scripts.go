@@ -16,6 +16,9 @@ var stateSource string
 //go:embed scripts/quick.lua
 var quickSource string
 
+//go:embed scripts/line.lua
+var lineSource string
+
 //go:embed scripts/reserve.lua
 var reserveOwn string
 
@@ -31,10 +34,10 @@ var newsSource string
 //go:embed scripts/holds.lua
 var holdsSource string
 
-// Redis keeps scripts by the hash of their source, until SCRIPT FLUSH or its end.
+// Redis caches scripts by the hash of their source, until SCRIPT FLUSH or a restart.
 var (
 	shared        = clockSource + stateSource
-	reserveSource = clockSource + quickSource + stateSource + reserveOwn
+	reserveSource = clockSource + quickSource + stateSource + lineSource + reserveOwn
 	reserveHash   = redis.NewScript(reserveSource).Hash()
 	holdScript    = newScript(shared + holdOwn)
 	releaseSource = shared + releaseOwn
@@ -43,12 +46,12 @@ var (
 	holdsScript   = newScript(holdsSource)
 )
 
-// script is a script that runs by itself.
+// script is a script with its hash.
 type script struct{ source, hash string }
 
 func newScript(source string) script { return script{source, redis.NewScript(source).Hash()} }
 
-// Run runs the script, which the server may not know yet.
+// Run runs the script, and loads it if the server does not have it.
 func (s script) Run(ctx context.Context, client redis.UniversalClient, keys []string, args ...any) *redis.Cmd {
 	run := func(command, script string) *redis.Cmd {
 		all := []any{command, script, len(keys)}

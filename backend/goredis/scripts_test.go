@@ -60,7 +60,7 @@ func TestScriptFlush(t *testing.T) {
 		takes(t, b, k)
 		booked := reserve(t, b, backend.Unlimited, chain)
 		flushScripts(t, client)
-		if err := b.Release(t.Context(), []backend.Limit{chain}, booked.Stamp); err != nil {
+		if err := b.Release(t.Context(), []backend.Limit{chain}, booked.Token); err != nil {
 			t.Errorf("Release() after SCRIPT FLUSH = %v, want nil", err)
 		}
 		flushScripts(t, client)
@@ -130,19 +130,19 @@ func TestWindowsWhileScriptsAreFlushed(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	b := newBackend(t, client, Config{})
 	k := limit("k", every(2*time.Millisecond, 5))
-	var stamps []int64
+	var tokens []int64
 	for i := range 200 {
 		if i%3 == 0 {
 			flushScripts(t, client)
 		}
 		for _, d := range decide(t, b, request(k), request(k)) {
 			if d.Granted {
-				stamps = append(stamps, d.Stamp)
+				tokens = append(tokens, d.Token)
 			}
 		}
 	}
-	if err := backendtest.CheckWindows(moments(stamps), k.Params, 0); err != nil || len(stamps) < 5 {
-		t.Errorf("%d slots: %v, want many and nil", len(stamps), err)
+	if err := backendtest.CheckWindows(moments(tokens), k.Params, 0); err != nil || len(tokens) < 5 {
+		t.Errorf("%d slots: %v, want many and nil", len(tokens), err)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestScriptsReadTheClockOnce(t *testing.T) {
 		}
 	}
 	for i, d := range ds {
-		if d.Granted != (i < 140) || d.Granted && d.Stamp != ds[0].Stamp {
+		if d.Granted != (i < 140) || d.Granted && d.Token != ds[0].Token {
 			t.Errorf("decision %d = %+v, want the first 140 granted, at one instant", i, d)
 		}
 	}

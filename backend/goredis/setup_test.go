@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// wantSetupError wants an error to be one that time does not mend, with advice.
+// wantSetupError wants an error to be one that won't fix itself, with advice.
 func wantSetupError(t testing.TB, what string, err error, advice string) {
 	t.Helper()
 	var setup *SetupError
@@ -93,7 +93,7 @@ func TestWrongAddress(t *testing.T) {
 		"localhost:redis-server":     "host:port",
 		"localhost:99999":            "host:port",
 		"redis://localhost:6379":     "host:port",
-		web.Listener.Addr().String(): "what answers there is none",
+		web.Listener.Addr().String(): "the server there is not Redis",
 	} {
 		b := newBackend(t, clientWith(t, &redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1}), Config{})
 		wantAllSetup(t, b, advice)

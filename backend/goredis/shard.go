@@ -9,31 +9,32 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// shard is what a Backend knows of one server: what goes to it, and how that goes. So a node
-// of a cluster that hangs holds up no other. Off a cluster there is one, that of the Backend.
-// All of it is guarded by Backend.mu.
+// shard is the state of one server: its batches, calls and clock. Each node of a cluster has its
+// own, so that a node that hangs does not block the others. Without a cluster there is only the
+// one in Backend. Backend.mu guards all fields.
 type shard struct {
-	pending *batch // not yet on its way; nil if empty
-	size    int    // requests of the last batch that went
+	pending *batch // not sent yet; nil if empty
+	size    int    // requests in the last batch that was sent
 	calls   int    // goroutines that call
 	clock   clock
+	offset  int64 // to add to the server's instants, from the last answer; 0: no answer yet
 	setup   setup
 }
 
-// nodePatience is how long a node of a cluster may take to answer. It bounds a call whatever
-// the options of the client, of which some let it try for minutes: others must not wait for
-// that, and the node may have been replaced.
+// nodePatience is how long a node of a cluster may take to answer. It bounds each call, since
+// with some options the client tries for minutes. Other requests must not wait for that, and
+// the node may have been replaced.
 const nodePatience = time.Second
 
 var errNodeHangs = fmt.Errorf("goredis: a node of the cluster has not answered within %v", nodePatience)
 
-// hasNodes is what a [*redis.ClusterClient] can do.
+// hasNodes is implemented by [*redis.ClusterClient].
 type hasNodes interface {
 	MasterForKey(ctx context.Context, key string) (*redis.Client, error)
 }
 
-// Shard implements [backend.Sharder]: it is the address of the node of a cluster that has
-// the key, "" where that is not known yet, or off a cluster.
+// Shard implements [backend.Sharder]. It returns the address of the cluster node that has the
+// key, or "" if the node is not known yet, or without a cluster.
 func (b *Backend) Shard(key string) string {
 	if b.client == nil {
 		return ""
@@ -41,8 +42,8 @@ func (b *Backend) Shard(key string) string {
 	return b.nodeOf(b.prefix + key)
 }
 
-// nodeOf is Shard for a key in Redis. Once there has been an answer the client knows the
-// nodes, and looks at them again in the background: to ask it takes no time.
+// nodeOf is Shard for a key in Redis. After the first answer the client knows the nodes, and
+// updates them in the background, so that asking it takes no time.
 func (b *Backend) nodeOf(key string) string {
 	if b.nodes == nil || !b.nodesKnown.Load() {
 		return ""
@@ -63,7 +64,7 @@ func (b *Backend) shardAt(node string) *shard {
 	if s == nil {
 		for node, s := range b.shards {
 			if s.calls == 0 && s.pending == nil && s.setup.since != 0 {
-				delete(b.shards, node) // it is down, and may be no more
+				delete(b.shards, node) // it is down, and may be gone
 			}
 		}
 		s = &shard{setup: setup{answered: b.setup.answered}}
@@ -72,8 +73,8 @@ func (b *Backend) shardAt(node string) *shard {
 	return s
 }
 
-// bounded calls f, and on a cluster returns an error once it has taken too long. Then f goes
-// on, and its context has ended.
+// bounded calls f. On a cluster it returns an error after nodePatience; f then continues with
+// a context that has ended.
 func (b *Backend) bounded(ctx context.Context, f func(context.Context) error) error {
 	if !b.cluster {
 		return f(ctx)

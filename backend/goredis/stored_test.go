@@ -10,18 +10,18 @@ import (
 
 // stored is what Redis holds of a limit.
 type stored struct {
-	at, tat, last, interval, closed, turn float64
-	base, slot, cost, count               float64
-	older                                 string
+	at, tat, last, interval, closed, waiters float64
+	base, slot, cost, count                  float64
+	line, older                              string
 }
 
 // debtUntil is until when the limit must not be forgotten.
-func (s stored) debtUntil() int64 { return int64(max(s.tat, s.closed, s.turn)) }
+func (s stored) debtUntil() int64 { return int64(max(s.tat, s.closed)) }
 
 func parseStored(t fatalT, value string) stored {
 	t.Helper()
-	if len(value) < 81 || (len(value)-81)%24 != 0 || value[0] != 2 {
-		t.Fatalf("value of a limit = %q, want version 2, 10 doubles, and 3 for each older record", value)
+	if len(value) < 81 || (len(value)-81)%24 != 0 || value[0] != 3 {
+		t.Fatalf("value of a limit = %q, want version 3, 10 doubles, and 3 for each older record", value)
 	}
 	var n [10]float64
 	for i := range n {
@@ -30,7 +30,11 @@ func parseStored(t fatalT, value string) stored {
 			t.Fatalf("number %d of a limit = %v, want an integer", i, n[i])
 		}
 	}
-	return stored{n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9], value[81:]}
+	rest := 81 + 24*int(n[5])
+	if rest > len(value) {
+		t.Fatalf("value of a limit = %q, want 24 bytes for each of the %v who wait", value, n[5])
+	}
+	return stored{n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9], value[81:rest], value[rest:]}
 }
 
 // getStored reads a limit.

@@ -74,17 +74,17 @@ func TestExpiryAdmitsNoneEarly(t *testing.T) {
 	}{{700 * time.Microsecond, 1}, {time.Millisecond, 1}, {1300 * time.Microsecond, 3}, {2 * time.Millisecond, 2}, {3 * time.Millisecond, 1}} {
 		b := newBackend(t, client, Config{})
 		k := limit("k", every(p.interval, p.burst))
-		var stamps []int64
+		var tokens []int64
 		for end := time.Now().Add(long); time.Now().Before(end); {
 			if d := reserve(t, b, 0, k); d.Granted {
-				stamps = append(stamps, d.Stamp)
+				tokens = append(tokens, d.Token)
 			}
 		}
-		if err := backendtest.CheckWindows(moments(stamps), k.Params, 0); err != nil {
+		if err := backendtest.CheckWindows(moments(tokens), k.Params, 0); err != nil {
 			t.Errorf("%v", err)
 		}
-		if least := int(long / p.interval / 10); len(stamps) < least {
-			t.Errorf("slots of %v in %v = %d, want at least %d", k.Params, long, len(stamps), least)
+		if least := int(long / p.interval / 10); len(tokens) < least {
+			t.Errorf("slots of %v in %v = %d, want at least %d", k.Params, long, len(tokens), least)
 		}
 	}
 }

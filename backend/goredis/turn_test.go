@@ -1,6 +1,7 @@
 package goredis
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -8,244 +9,335 @@ import (
 	"github.com/freqlimit/dispatcher/internal/redistest"
 )
 
-// inTurn asks, within a horizon, and for a turn.
-func inTurn(horizon time.Duration, limits ...backend.Limit) backend.Request {
-	return backend.Request{Limits: limits, Horizon: horizon, InTurn: true}
+const msec = time.Millisecond
+
+// reachOfTests is the horizon that members ask with: a turn begins 20 ms before its slot.
+const reachOfTests = 40 * msec
+
+// by makes a member ask.
+func by(member uint32, limits ...backend.Limit) backend.Request {
+	return backend.Request{Limits: limits, Horizon: reachOfTests, MemberID: member, MinHorizon: reachOfTests}
 }
 
-// turn wants a request to be refused, and returns how far ahead its turn is; -1 if
-// it has none.
-func (l *lab) turn(r backend.Request) time.Duration {
+// asks has a member ask for one slot.
+func (l *lab) asks(member uint32, limits ...backend.Limit) backend.Decision {
 	l.t.Helper()
-	return l.ahead(r, l.reserve(l.t, r)[0])
+	return l.reserve(l.t, by(member, limits...))[0]
 }
 
-func (l *lab) ahead(r backend.Request, d backend.Decision) time.Duration {
+// waits wants a member to be refused, and its turn to begin so far ahead.
+func (l *lab) waits(member uint32, want time.Duration, limits ...backend.Limit) {
 	l.t.Helper()
-	if d.Granted {
-		l.t.Fatalf("reserve(%+v) = %+v, want it refused", r, d)
+	if d := l.asks(member, limits...); d.Granted || l.ahead(d.RetryAt) != want {
+		l.t.Errorf("decision for member %d = %+v, want it refused, and its turn %v ahead", member, d, want)
 	}
-	if d.Turn.IsZero() {
-		return -1
-	}
-	return time.Duration(d.Turn.UnixMicro()-l.now) * time.Microsecond
 }
 
-func (l *lab) wantsTurn(r backend.Request, want time.Duration) {
+// gets wants a member to be granted a slot so far ahead.
+func (l *lab) gets(member uint32, want time.Duration, limits ...backend.Limit) {
 	l.t.Helper()
-	if got := l.turn(r); got != want {
-		l.t.Errorf("turn of %+v = %v ahead, want %v", r, got, want)
+	if d := l.asks(member, limits...); !d.Granted || l.ahead(d.Slot) != want {
+		l.t.Errorf("decision for member %d = %+v, want it granted %v ahead", member, d, want)
 	}
+}
+
+// takesTurn wants a member that asks for more to be granted n slots, the first so far ahead, and
+// to be told its next turn.
+func (l *lab) takesTurn(member uint32, n int, first, next time.Duration, k backend.Limit) {
+	l.t.Helper()
+	ds := l.reserve(l.t, slices.Repeat([]backend.Request{by(member, k)}, n+2)...)
+	granted := 0
+	for _, d := range ds {
+		if d.Granted {
+			granted++
+		}
+	}
+	if granted != n || l.ahead(ds[0].Slot) != first || l.ahead(ds[n].RetryAt) != next {
+		l.t.Errorf("decisions for member %d = %+v, want %d granted, the first %v ahead, and the next turn %v ahead", member, ds, n, first, next)
+	}
+}
+
+func (l *lab) ahead(at time.Time) time.Duration {
+	return time.Duration(at.UnixMicro()-l.now) * time.Microsecond
 }
 
 func newTurnLab(t *testing.T) *lab { return newLab(t, redistest.Client(t), redistest.Prefix(t)) }
 
-// The first who is refused is told the slot, each further one a turn an interval
-// after the one before. Who does not ask for one gets none, and takes none.
-func TestTurnsFollowEachOther(t *testing.T) {
+// Turns at a fast limit are as far apart as its slots in 25 ms, and those who are in line
+// keep theirs. Who has taken its part goes to the end.
+func TestTurnsAtAFastLimit(t *testing.T) {
+	l := newTurnLab(t)
+	k := limit("k", every(10*msec, 1))
+	for range 10 {
+		l.one(backend.Unlimited, k) // a debt of 100 ms
+	}
+	for range 2 {
+		l.waits(1, 80*msec, k) // 20 ms before its slot
+		l.waits(2, 100*msec, k)
+		l.waits(3, 120*msec, k)
+	}
+	l.pass(80 * msec)
+	l.takesTurn(1, 2, 20*msec, 60*msec, k) // two slots, 10 ms apart; then come 2, 3 and it
+	l.waits(3, 40*msec, k)
+	l.pass(20 * msec)
+	l.gets(2, 20*msec, k)
+}
+
+// Turns at a slow limit are 20 ms apart, in case that somebody does not come; but each
+// slot that is taken moves those that come after it.
+func TestTurnsAtASlowLimit(t *testing.T) {
 	l := newTurnLab(t)
 	k := limit("k", every(time.Second, 1))
 	l.takes(k)
-	for i := range 5 {
-		l.wantsTurn(inTurn(0, k), time.Duration(i+1)*time.Second)
-		l.wantsTurn(request(k), -1)
-	}
-	l.pass(300 * time.Millisecond)
-	l.wantsTurn(inTurn(0, k), 5700*time.Millisecond)
-
-	// Those who have turns take what is open then; the turns go on.
-	l.pass(700 * time.Millisecond)
-	if d := l.reserve(t, inTurn(0, k))[0]; !d.Granted || !d.Turn.IsZero() {
-		t.Errorf("decision at the first turn = %+v, want it granted, and no Turn", d)
-	}
-	l.wantsTurn(inTurn(0, k), 6*time.Second)
+	l.waits(1, 980*msec, k)
+	l.waits(2, 1000*msec, k)
+	l.waits(3, 1020*msec, k)
+	l.pass(980 * msec)
+	l.gets(1, 20*msec, k)
+	l.waits(2, 1000*msec, k)
+	l.waits(1, 1040*msec, k)
 }
 
-// Turns are apart by an interval, or by half the horizon if that is more: whole
-// intervals of it, since who has a turn takes all that is open within the horizon.
-func TestTurnsAreApart(t *testing.T) {
+// A turn begins as early as the member that is furthest away needs it, and turns at a slow
+// limit are so far apart that it hears in time of one that was used.
+func TestTurnsOfOneFarAway(t *testing.T) {
 	l := newTurnLab(t)
-	for _, c := range []struct {
-		interval, horizon time.Duration
-		want              time.Duration
-	}{
-		{time.Second, 0, time.Second},
-		{time.Second, 900 * time.Millisecond, time.Second},
-		{10 * time.Millisecond, 500 * time.Millisecond, 250 * time.Millisecond},
-		{70 * time.Millisecond, 500 * time.Millisecond, 210 * time.Millisecond},
-		{125 * time.Millisecond, 500 * time.Millisecond, 250 * time.Millisecond},
-		{126 * time.Millisecond, 500 * time.Millisecond, 126 * time.Millisecond},
-	} {
-		k := limit(c.want.String()+c.interval.String()+c.horizon.String(), every(c.interval, 100))
-		k.Cost = 100
-		for range 2 {
-			l.one(backend.Unlimited, k)
-		}
-		k.Cost = 1
-		slot := l.refused(k)
-		for i := range 4 {
-			l.wantsTurn(inTurn(c.horizon, k), slot+time.Duration(i)*c.want)
-		}
+	k := limit("k", every(time.Second, 1))
+	l.takes(k)
+	far := by(1, k)
+	far.MinHorizon, far.Horizon = 240*msec, 240*msec
+	if d := l.reserve(l.t, far)[0]; l.ahead(d.RetryAt) != 880*msec || d.MinHorizon != 240*msec {
+		t.Errorf("decision for one far away = %+v, want a turn 120 ms before its slot", d)
+	}
+	if d := l.asks(2, k); l.ahead(d.RetryAt) != (1000-120+90)*msec || d.MinHorizon != 240*msec {
+		t.Errorf("decision for one nearby = %+v, want the reach of the other, and a turn 90 ms after its", d)
 	}
 }
 
-// Those who save up for many units do not hold up those who want one.
+// Who does not come for its turn is passed by the next, holds up nobody from then on, and may
+// come at any time.
+func TestTurnsOfThoseWhoDoNotCome(t *testing.T) {
+	l := newTurnLab(t)
+	k := limit("k", every(time.Second, 1))
+	l.takes(k)
+	for member := range uint32(5) {
+		l.waits(1+member, (980+time.Duration(member)*20)*msec, k)
+	}
+	l.pass(1039 * msec) // 4, a millisecond before its turn, is on time
+	l.gets(4, 0, k)
+	l.waits(5, 980*msec, k)
+	l.waits(4, 1000*msec, k)
+	l.waits(2, 980*msec, k)
+	l.pass(980 * msec)
+	l.gets(2, 20*msec, k)
+	l.waits(5, 1000*msec, k)
+	l.waits(2, 1040*msec, k) // at the end, behind 4
+
+	// Those who do not come back are forgotten in the end.
+	for range 10 {
+		l.pass(1100 * msec)
+		l.gets(5, 0, k)
+	}
+	if got := len(getStored(t, l.client, l.prefix+"k").line) / 24; got != 0 {
+		t.Errorf("%d stand in line at the end, want none", got)
+	}
+}
+
+// A member that comes when nobody is due need not stand in line first.
+func TestTurnWhenNobodyComes(t *testing.T) {
+	l := newTurnLab(t)
+	k := limit("k", every(time.Second, 1))
+	l.takes(k)
+	l.waits(1, 980*msec, k)
+	l.waits(2, 1000*msec, k)
+	l.pass(1020 * msec)
+	l.gets(3, 0, k)
+}
+
+// What one takes in a turn leaves the others theirs, whatever its Burst: two with bursts
+// of 100 and 1 share the limit evenly.
+func TestTurnsOfBursts(t *testing.T) {
+	l := newTurnLab(t)
+	bursty, plain := limit("k", every(20*msec, 100)), limit("k", every(20*msec, 1))
+	for range 10 {
+		l.one(backend.Unlimited, plain)
+	}
+	l.waits(1, 180*msec, plain)
+	l.waits(2, 200*msec, bursty) // although for it the limit is open
+}
+
+// Those who save up for many units are not overtaken for that.
 func TestTurnsOfManyUnits(t *testing.T) {
 	l := newTurnLab(t)
 	light := limit("k", every(time.Second, 6))
 	heavy := light
 	heavy.Cost = 6
 	l.takes(heavy)
-	l.wantsTurn(inTurn(0, heavy), 6*time.Second)
-	l.wantsTurn(inTurn(0, light), 2*time.Second)
-	l.wantsTurn(inTurn(0, heavy), 6*time.Second)
-	l.wantsTurn(inTurn(0, light), 4*time.Second)
+	l.waits(1, 5980*msec, heavy)
+	l.waits(2, 6000*msec, light)
+	l.pass(5980 * msec)
+	l.gets(1, 20*msec, heavy)
+	l.waits(2, 1000*msec, light)
 }
 
-// Turns are given ten seconds ahead at most: of those who do not come for theirs no
-// more is lost. A limit that is slower gives none: all are told the slot.
-func TestTurnsAreNear(t *testing.T) {
-	l := newTurnLab(t)
-	fast, slow := limit("fast", every(100*time.Millisecond, 1)), limit("slow", every(4*time.Second, 1))
-	slowest := limit("slowest", every(time.Minute, 1))
-	l.takes(fast, slow, slowest)
-	for i := range 200 {
-		l.wantsTurn(inTurn(0, fast), min(time.Duration(i+1)*100*time.Millisecond, 10_100*time.Millisecond))
-		l.wantsTurn(inTurn(0, slow), min(time.Duration(i+1)*4*time.Second, 14*time.Second))
-		l.wantsTurn(inTurn(0, slowest), time.Minute)
-	}
-}
-
-// A hold ends with the whole burst, for as many as that is: only those beyond it
-// have turns of their own.
+// A hold ends with a whole burst. The first in line takes all of it.
 func TestTurnsAfterAHold(t *testing.T) {
 	l := newTurnLab(t)
 	k := limit("k", every(time.Second, 4))
 	l.takes(k)
 	l.holdKey(t, "k", (30 * time.Second).Microseconds())
-	for i := range 8 {
-		l.wantsTurn(inTurn(0, k), 30*time.Second+time.Duration(max(0, i-3))*time.Second)
+	for member := range uint32(4) {
+		l.waits(1+member, 29_980*msec+time.Duration(member)*20*msec, k)
 	}
+	l.pass(29_980 * msec)
+	l.takesTurn(1, 4, 20*msec, 1060*msec, k)
 }
 
-// One batch gets one turn at each limit, whoever of it asks, but none before its
-// own slot; the next batch gets the next.
+// The requests of a batch have one turn at each limit. It is computed after the last of them.
 func TestOneTurnForABatch(t *testing.T) {
 	l := newTurnLab(t)
-	a, b := limit("a", every(time.Second, 2)), limit("b", every(5*time.Second, 1))
-	both := a
-	both.Cost = 2
-	l.takes(both, b)
-	batch := []backend.Request{inTurn(0, a), inTurn(0, a), inTurn(0, b), inTurn(0, both), inTurn(0, a, b), request(a), inTurn(0, a)}
-	for i, want := range [][]time.Duration{
-		{1000, 1000, 5_000, 2000, 5_000, -1, 1000},
-		{2000, 2000, 10_000, 2000, 10_000, -1, 2000},
-		{3000, 3000, 15_000, 3000, 15_000, -1, 3000},
-	} {
-		for j, d := range l.reserve(t, batch...) {
-			if got := l.ahead(batch[j], d); got != want[j]*time.Millisecond && (want[j] >= 0 || got != -1) {
-				t.Errorf("turn of request %d of batch %d = %v ahead, want %d ms", j, i, got, want[j])
-			}
+	a, b := limit("a", every(time.Second, 1)), limit("b", every(5*time.Second, 1))
+	l.takes(a, b)
+	l.waits(9, 980*msec, a)
+	ds := l.reserve(t, by(1, a), by(1, b), by(1, a, b), by(1, a), request(a))
+	for i, want := range []time.Duration{1000 * msec, 4980 * msec, 4980 * msec, 1000 * msec} {
+		if got := l.ahead(ds[i].RetryAt); got != want {
+			t.Errorf("turn of request %d = %v ahead, want %v", i, got, want)
 		}
 	}
-}
-
-// When a limit has been idle those who had turns are gone: the next one who is
-// refused is told the slot again.
-func TestTurnsOfAnIdleLimitEnd(t *testing.T) {
-	l := newTurnLab(t)
-	k := limit("k", every(time.Second, 1))
-	l.takes(k)
-	for i := range 9 {
-		l.wantsTurn(inTurn(0, k), time.Duration(i+1)*time.Second)
+	if !ds[4].RetryAt.IsZero() {
+		t.Errorf("turn of who is no member = %v, want none", ds[4].RetryAt)
 	}
-	l.pass(2*time.Second + time.Microsecond) // a slot has gone by, and another
-	l.takes(k)
-	l.wantsTurn(inTurn(0, k), time.Second)
 }
 
-// Trap 5: when the server's clock is set back, turns begin anew.
+// Whose turn it is at one of its limits may take slots of the others, unless others' slots
+// would go unused.
+func TestTurnsAtTwoLimits(t *testing.T) {
+	l := newTurnLab(t)
+	bot, tenant := limit("bot", every(10*msec, 1)), limit("tenant", every(40*msec, 1))
+	l.takes(bot)
+	for range 2 {
+		l.one(backend.Unlimited, tenant)
+	}
+	l.waits(1, 60*msec, tenant)
+	l.waits(2, 80*msec, bot, tenant)
+	for range 7 {
+		l.one(backend.Unlimited, bot)
+	}
+	l.waits(3, 60*msec, bot)
+	l.pass(60 * msec)
+	l.gets(1, 20*msec, bot, tenant) // it is the turn of 3 at the bot
+
+	// The bot's slots before the tenant's slot would be lost.
+	for range 2 {
+		l.one(backend.Unlimited, tenant)
+	}
+	l.pass(100 * msec)
+	if d := l.asks(2, bot, tenant); d.Granted || d.Binding != 1 || l.ahead(d.Slot) != 40*msec {
+		t.Errorf("decision for one whose slot would waste those of others = %+v, want it refused by the tenant", d)
+	}
+}
+
+// Trap 5: when the server's clock is set back, lines start empty.
 func TestTurnsWhenTheClockIsSetBack(t *testing.T) {
 	l := newTurnLab(t)
 	k := limit("k", every(time.Second, 1))
 	l.takes(k)
-	for range 20 {
-		l.turn(inTurn(0, k))
+	for member := range uint32(20) {
+		l.asks(1+member, k)
 	}
 	l.pass(-time.Hour)
-	for i := range 3 {
-		l.wantsTurn(inTurn(0, k), time.Duration(i+1)*time.Second)
-	}
+	l.waits(30, 980*msec, k)
+	l.waits(31, 1000*msec, k)
 }
 
 // Refusals that no limit explains have no turn but the slot.
 func TestTurnBeforeNotBefore(t *testing.T) {
 	l := newTurnLab(t)
 	k := limit("k", every(time.Second, 1))
-	for range 3 {
-		r := inTurn(0, k)
+	for member := range uint32(3) {
+		r := by(1+member, k)
 		r.NotBefore = time.UnixMicro(l.now).Add(time.Minute)
-		l.wantsTurn(r, time.Minute)
+		if d := l.reserve(t, r)[0]; l.ahead(d.RetryAt) != time.Minute {
+			t.Errorf("turn = %v ahead, want a minute", l.ahead(d.RetryAt))
+		}
 	}
 	l.takes(k)
 }
 
-// A slot that a slow limit puts off is not taken, by one who asks in turn, of a
-// fast limit for whose slots others have turns: they would be lost.
-func TestSlotsAreNotTakenFromTurns(t *testing.T) {
+// A line has an end: who finds it full has a turn behind it, and does not stand in it.
+func TestLongLine(t *testing.T) {
 	l := newTurnLab(t)
-	fast, slow := limit("fast", every(10*time.Millisecond, 1)), limit("slow", every(100*time.Millisecond, 1))
-	const horizon = 200 * time.Millisecond
-	l.takes(fast, slow)
-	polite := inTurn(horizon, fast, slow)
-
-	l.wantsTurn(inTurn(0, fast), 10*time.Millisecond) // from here on others have a turn
-	d := l.reserve(t, polite)[0]
-	if d.Granted || d.Binding != 1 || d.Stamp != l.now+100_000 {
-		t.Errorf("decision = %+v, want it refused by the slow limit, in 100 ms", d)
+	k := limit("k", every(time.Second, 1))
+	l.takes(k)
+	for member := range uint32(300) {
+		l.waits(1+member, 980*msec+time.Duration(min(member, 256))*20*msec, k)
 	}
-	if got := l.refused(fast); got != 10*time.Millisecond {
-		t.Errorf("next slot of the fast limit = %v ahead, want 10ms: it was not charged", got)
-	}
-
-	// Within an interval of the fast limit nothing is lost.
-	l.wantsTurn(inTurn(0, fast), 20*time.Millisecond)
-	l.pass(10 * time.Millisecond)
-	l.takes(fast)
-	for range 20 {
-		l.turn(inTurn(0, fast))
-	}
-	l.pass(81*time.Millisecond - time.Microsecond)
-	if d := l.reserve(t, polite)[0]; !d.Granted || d.Stamp != l.now+9_001 {
-		t.Errorf("decision = %+v, want it granted in 9.001 ms", d)
+	if got := len(getStored(t, l.client, l.prefix+"k").line) / 24; got != maxLine {
+		t.Errorf("%d stand in line, want %d", got, maxLine)
 	}
 }
 
-// What is not asked for in turn, or without a horizon, or put off by its own
-// NotBefore, takes the slot all the same.
-func TestSlotsAreTakenByOthers(t *testing.T) {
-	l := newTurnLab(t)
-	fast, slow := limit("fast", every(10*time.Millisecond, 1)), limit("slow", every(100*time.Millisecond, 9))
-	full := slow
-	full.Cost = 9
-	const horizon = 10 * time.Second
-	l.takes(fast, full)
-	for range 200 {
-		l.turn(inTurn(0, fast))
-	}
-	later := inTurn(horizon, fast)
-	later.NotBefore = time.UnixMicro(l.now).Add(time.Second)
-	for i, c := range []struct {
-		request backend.Request
-		want    time.Duration
-	}{
-		{backend.Request{Limits: []backend.Limit{fast, slow}, Horizon: horizon}, 100 * time.Millisecond},
-		{inTurn(backend.Unlimited, fast, slow), 200 * time.Millisecond},
-		{later, time.Second},
-	} {
-		d := l.reserve(t, c.request)[0]
-		if ahead := time.Duration(d.Stamp-l.now) * time.Microsecond; !d.Granted || ahead != c.want {
-			t.Errorf("decision %d = %+v, want it granted %v ahead", i, d, c.want)
+// Those in the line of a slow limit are told when a slot is taken, by whomever; those at a fast
+// one are not, and a member that stands alone is not.
+func TestTurnsAreTold(t *testing.T) {
+	client := redistest.Client(t)
+	b := newBackend(t, client, Config{})
+	changes := make(chan backend.Change, 100)
+	defer b.Watch(func(c backend.Change) {
+		if c.Kind == backend.ChangeRetryAt || c.Kind == backend.ChangeCurrent {
+			changes <- c
 		}
+	})()
+	<-changes // it is current
+	slow, fast := limit("slow", every(time.Second, 1)), limit("fast", every(10*msec, 1))
+	for range 20 {
+		decide(t, b, booking(fast))
+	}
+	decide(t, b, request(slow))
+	decide(t, b, by(1, slow))
+	decide(t, b, by(1, fast), by(2, fast))
+	booked := time.Now()
+	decide(t, b, booking(slow), booking(fast)) // 1 is alone in line: it is told, for another has taken a slot
+	decide(t, b, by(2, slow))
+	decide(t, b, booking(slow))
+	var got []uint32
+	for range 3 {
+		select {
+		case c := <-changes:
+			got = append(got, c.MemberID)
+			if turn := c.Until.Sub(booked); c.Key != "slow" || turn < 1900*msec || turn > 3*time.Second || c.TAT.Before(c.Until) || c.Is != time.Second || c.MinHorizon != reachOfTests {
+				t.Errorf("change = %+v, %v from now, want the turn at a slot of the slow limit", c, turn)
+			}
+		case <-time.After(patience):
+			t.Fatalf("told are members %v, want 1, 1 and 2", got)
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, []uint32{1, 1, 2}) {
+		t.Errorf("told are members %v, want 1, 1 and 2", got)
+	}
+	select {
+	case c := <-changes:
+		t.Errorf("told is also %+v, want nothing", c)
+	case <-time.After(50 * msec):
+	}
+}
+
+// A message that nobody here can have sent does no harm.
+func TestTurnsThatAreCrafted(t *testing.T) {
+	b := newBackend(t, redistest.Client(t), Config{})
+	told := 0
+	defer b.news.watchers.Add(func(backend.Change) { told++ })()
+	whole := string(appendNumber(appendNumber(appendNumber(nil, 1), 2), 3)) + "\x00\x00\x00\x00\x01\x00\x00\x00" + "\x07\x00\x00\x00" + string(appendNumber(nil, 3)) + b.prefix + "k"
+	b.hearTurns(whole)
+	if told != 1 {
+		t.Fatalf("told = %d, want the turn that a whole message is of", told)
+	}
+	for _, message := range []string{"", whole[:10], whole[:len(whole)-len(b.prefix)-1], whole[:28] + "\xff\xff\xff\xff" + whole[32:], whole[:28] + "\x02\x00\x00\x00" + whole[32:]} {
+		b.hearTurns(message)
+	}
+	if told != 1 {
+		t.Errorf("told = %d, want no more", told)
 	}
 }

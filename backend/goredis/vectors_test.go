@@ -88,7 +88,7 @@ func TestSequencesOfAiofreqlimit(t *testing.T) {
 }
 
 // runSequence wants each slot to be, to the microsecond, what package gcra says
-// of intervals that are rounded up to microseconds; and to be upstream's, but for
+// of intervals that are rounded up to microseconds; and to be upstream's, except for
 // the rounding: with T an interval, e what it is rounded up by, and n events
 // behind a step,
 //
@@ -122,11 +122,11 @@ func runSequence(t *testing.T, l *lab, seq sequence, tolerance float64) {
 		rounded := gcra.FreqLimitParams{Limit: 1, Period: time.Duration(math.Ceil(float64(p.Interval())/1e3)) * time.Microsecond, Burst: p.Burst}
 		slot := states[key].Slot(l.now*1000, rounded, 1)
 		states[key] = states[key].Charge(slot, rounded, 1)
-		if !d.Granted || d.Stamp*1000 != slot {
+		if !d.Granted || d.Token*1000 != slot {
 			t.Errorf("sequence %d (%s) step %d: decision = %+v, want it granted at %d", seq.ID, seq.Family, i, d, slot/1000)
 		}
 
-		got := float64(d.Stamp-l.now) * micro
+		got := float64(d.Token-l.now) * micro
 		early, late := micro+tolerance, drift[key]+micro+tolerance
 		if got < want-early || got > want+late {
 			t.Errorf("sequence %d (%s) step %d: delay = %v s, want %v s, at most %v s less or %v s more",

@@ -17,49 +17,49 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What one process changes is told to the others by messages on a channel. Who comes
-// later, or was not connected, reads the holds that are in force from a sorted set.
+// Each process publishes its changes on a channel. A process that starts later, or was not
+// connected, reads the holds in force from a sorted set.
 
 const (
-	// usualProbe is how often a listener subscribes again: so it learns that the
-	// connection is dead, and reads the holds again.
+	// usualProbe is how often a listener subscribes again, to detect a dead connection and
+	// to read the holds again.
 	usualProbe = 10 * time.Second
 
-	// syncPatience is how long the holds may take to be read.
+	// syncPatience is how long reading the holds may take.
 	syncPatience = 5 * time.Second
 
-	// A lost subscription is tried again after a time that doubles between these.
+	// A lost subscription is retried after a delay that doubles from firstRetry to lastRetry.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 10 * time.Second
 )
 
-// news is what a Backend knows of the changes that others make.
+// news receives the changes of other processes for a Backend.
 type news struct {
 	watchers   backend.Watchers
 	channel    string
 	holds      string // the key in Redis of the set
 	id         string // of this backend, in its messages
 	probeEvery time.Duration
-	untold     atomic.Bool // the server lets the backend tell nobody
-	unread     atomic.Bool // the server does not let it read the holds
+	untold     atomic.Bool // the server does not let the backend publish
+	unread     atomic.Bool // the server does not let the backend read the holds
 
 	mu       sync.Mutex // guards what follows
 	watching []*watcher
 	listener *listener // nil without watchers
-	lost     bool      // the listener has no subscription, and that was logged
+	lost     bool      // the listener has no subscription, which was logged
 }
 
-// watcher is who was told, or waits for, a ChangeCurrent.
+// watcher is one call of Watch.
 type watcher struct {
 	f    func(backend.Change)
-	told bool
+	told bool // f got a ChangeCurrent
 }
 
-// listener is the goroutine that hears what others tell.
+// listener is the goroutine that receives the messages of other processes.
 type listener struct {
 	b     *Backend
-	probe chan struct{} // holds a token if the holds are to be read again
-	heard atomic.Bool   // something has come since the last probe
+	probe chan struct{} // holds a token to have the holds read again
+	heard atomic.Bool   // a message arrived since the last probe
 	stop  context.CancelFunc
 	done  chan struct{}
 }
@@ -76,22 +76,22 @@ func (n *news) init(client redis.UniversalClient, prefix string) {
 	n.id = rand.Text()[:idSize]
 }
 
-// Watch implements [backend.Watcher]. What this Backend changes is told at once. What
-// others change comes over a connection of its own, as long as there are watchers.
-// Without it, or without the rights that it takes, holds of other processes apply to
-// requests alone; Config.Logger says so. It panics if f is nil.
+// Watch implements [backend.Watcher]. It reports changes of this Backend at once. While there
+// are watchers, changes of others arrive over an additional connection. Without that
+// connection, or without the rights that it needs, holds of other processes only delay
+// requests; Config.Logger gets a warning then. Watch panics if f is nil.
 func (b *Backend) Watch(f func(backend.Change)) (stop func()) {
 	if f == nil {
 		panic("goredis: Watch: f is nil: must be given")
 	}
 	if b.client == nil {
-		f(backend.Change{Kind: backend.ChangeCurrent}) // there is nobody to hear from
+		f(backend.Change{Kind: backend.ChangeCurrent}) // a zero Backend has no news
 		return func() {}
 	}
 	remove := b.news.watchers.Add(f)
 	w := &watcher{f: f}
 	if b.join(w) {
-		f(backend.Change{Kind: backend.ChangeCurrent}) // there is nothing to wait for
+		f(backend.Change{Kind: backend.ChangeCurrent}) // there is no connection to wait for
 	}
 	return sync.OnceFunc(func() {
 		remove()
@@ -102,7 +102,7 @@ func (b *Backend) Watch(f func(backend.Change)) (stop func()) {
 	})
 }
 
-// join adds a watcher, and reports whether it can't be told anything now.
+// join adds a watcher, and reports whether the subscription is lost.
 func (b *Backend) join(w *watcher) (lost bool) {
 	n := &b.news
 	n.mu.Lock()
@@ -117,14 +117,14 @@ func (b *Backend) join(w *watcher) (lost bool) {
 	}
 	if w.told = n.lost; !n.lost {
 		select {
-		case n.listener.probe <- struct{}{}: // so that it hears of the holds
+		case n.listener.probe <- struct{}{}: // so that it gets the holds
 		default:
 		}
 	}
 	return n.lost
 }
 
-// part removes a watcher. If it was the last one, it returns the listener to stop.
+// part removes a watcher. If that was the last one, part returns the listener to stop.
 func (b *Backend) part(w *watcher) (l *listener) {
 	n := &b.news
 	n.mu.Lock()
@@ -136,8 +136,8 @@ func (b *Backend) part(w *watcher) (l *listener) {
 	return l
 }
 
-// takeWaiting returns those who wait for a ChangeCurrent; if there was an interruption, all. Holds
-// that are read from here on reach them.
+// takeWaiting returns the watchers that wait for a ChangeCurrent, or all of them after an
+// interruption. Holds read from now on reach them.
 func (n *news) takeWaiting(all bool) (waiting []*watcher) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -149,7 +149,7 @@ func (n *news) takeWaiting(all bool) (waiting []*watcher) {
 	return waiting
 }
 
-// current tells some watchers that they know what there is to know.
+// current sends a ChangeCurrent to some watchers.
 func (n *news) current(waiting []*watcher) {
 	n.mu.Lock()
 	for _, w := range waiting {
@@ -183,7 +183,7 @@ func (l *listener) run(ctx context.Context) {
 	}
 }
 
-// lose notes that there is no subscription.
+// lose records that the subscription is lost.
 func (l *listener) lose(err error) {
 	n := &l.b.news
 	n.mu.Lock()
@@ -191,13 +191,13 @@ func (l *listener) lose(err error) {
 	n.lost = n.lost || fresh
 	n.mu.Unlock()
 	if fresh {
-		l.b.log().Warn("goredis: no news from other processes: their holds apply to requests alone, and slots that they give back are noticed late",
+		l.b.log().Warn("goredis: news from other processes unavailable: their holds only delay requests, and slots that they give back are noticed late",
 			slog.String("channel", n.channel), slog.Any("error", err))
 	}
 	n.current(n.takeWaiting(false))
 }
 
-// find notes that there is one.
+// find records that there is a subscription.
 func (l *listener) find() {
 	n := &l.b.news
 	n.mu.Lock()
@@ -205,12 +205,12 @@ func (l *listener) find() {
 	n.lost = n.lost && n.listener != l
 	n.mu.Unlock()
 	if was {
-		l.b.log().Info("goredis: news from other processes comes again", slog.String("channel", n.channel))
+		l.b.log().Info("goredis: news from other processes recovered", slog.String("channel", n.channel))
 	}
 }
 
-// listen subscribes, and takes in messages until ctx ends or the connection is lost. It
-// calls subscribed when Redis has confirmed the subscription.
+// listen subscribes, and handles messages until ctx ends or the connection is lost. It calls
+// subscribed when Redis has confirmed the subscription.
 func (l *listener) listen(ctx context.Context, subscribed func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var probes sync.WaitGroup
@@ -244,7 +244,7 @@ func (l *listener) listen(ctx context.Context, subscribed func()) error {
 	}
 }
 
-// keep probes the connection, and closes it when it is dead or ctx has ended.
+// keep probes the connection, and closes it when it is dead or ctx ends.
 func (l *listener) keep(ctx context.Context, sub *redis.PubSub) {
 	defer sub.Close() // ends Receive
 	ticker := time.NewTicker(l.b.news.probeEvery)
@@ -265,8 +265,8 @@ func (l *listener) keep(ctx context.Context, sub *redis.PubSub) {
 	}
 }
 
-// sync reads the holds that are in force and tells them. An error means that the server
-// could not be asked.
+// sync reads the holds in force and reports them. It returns an error if the server did not
+// answer.
 func (l *listener) sync(ctx context.Context) error {
 	b := l.b
 	ctx, cancel := context.WithTimeout(ctx, syncPatience)
@@ -274,7 +274,7 @@ func (l *listener) sync(ctx context.Context) error {
 	reply, err := holdsScript.Run(ctx, b.client, []string{b.news.holds}).StringSlice()
 	received := time.Now()
 	if _, said := errors.AsType[redis.Error](err); said {
-		b.logOnce(&b.news.unread, "goredis: the holds of other processes can't be read: those from before apply to requests alone", err)
+		b.logOnce(&b.news.unread, "goredis: can't read the holds of other processes: earlier holds only delay requests", err)
 		return nil
 	}
 	if err != nil {
@@ -291,7 +291,7 @@ func eachHold(reply []string, f func(key string, left time.Duration)) error {
 	}
 	now, err := strconv.ParseInt(reply[0], 10, 64)
 	for reply = reply[1:]; err == nil && len(reply) > 0; reply = reply[2:] {
-		var end float64 // a whole number, unless somebody else has written it
+		var end float64 // a whole number, unless something else wrote it
 		if end, err = strconv.ParseFloat(reply[1], 64); err == nil {
 			f(strings.TrimPrefix(reply[0], "k"), time.Duration(int64(math.Ceil(end))-now)*time.Microsecond)
 		}
@@ -299,12 +299,12 @@ func eachHold(reply []string, f func(key string, left time.Duration)) error {
 	return err
 }
 
-// tellHold tells the watchers of a hold that had so long to go at an instant.
+// tellHold reports a hold that had the duration left to go at time at.
 func (b *Backend) tellHold(key string, at time.Time, left time.Duration) {
 	b.news.watchers.Tell(backend.Change{Kind: backend.ChangeHold, Key: key, Until: at.Add(left)})
 }
 
-// logOnce logs a refusal of the server, unless it was the last that is known of the matter.
+// logOnce logs a refusal of the server if known is not set yet, and sets it.
 func (b *Backend) logOnce(known *atomic.Bool, message string, err error) {
 	if !known.Swap(true) {
 		b.log().Warn(message, slog.Any("error", err))

@@ -85,7 +85,7 @@ func TestNewsOfOthers(t *testing.T) {
 				if c := wantNews(t, news, backend.ChangeHold, key); time.Until(c.Until) > time.Minute || time.Until(c.Until) < time.Minute-patience {
 					t.Errorf("the hold of %q is told until %v from now, want 1m", key, time.Until(c.Until))
 				}
-				if err := theirs.Release(t.Context(), []backend.Limit{l}, d.Stamp); err != nil {
+				if err := theirs.Release(t.Context(), []backend.Limit{l}, d.Token); err != nil {
 					t.Fatalf("Release() = %v, want nil", err)
 				}
 				wantNews(t, news, backend.ChangeRelease, key)
@@ -146,7 +146,7 @@ func TestLostSubscription(t *testing.T) {
 	for i := range 2 {
 		proxy.Refuse(true)
 		proxy.Cut()
-		eventually(t, "that it is lost is logged", func() bool { return strings.Count(log.String(), "no news") == i+1 })
+		eventually(t, "that it is lost is logged", func() bool { return strings.Count(log.String(), "news from other processes unavailable") == i+1 })
 		hold(t, theirs, fmt.Sprint("meanwhile", i), time.Hour)
 		late := listening(t, mine) // it does not wait for what can't come
 		proxy.Refuse(false)
@@ -156,8 +156,8 @@ func TestLostSubscription(t *testing.T) {
 		}
 		hold(t, theirs, fmt.Sprint("later", i), time.Hour)
 		wantNews(t, news, backend.ChangeHold, fmt.Sprint("later", i))
-		log.wantLines(t, "no news", i+1)
-		log.wantLines(t, "comes again", i+1)
+		log.wantLines(t, "news from other processes unavailable", i+1)
+		log.wantLines(t, "news from other processes recovered", i+1)
 	}
 }
 
@@ -170,7 +170,7 @@ func TestDeadSubscription(t *testing.T) {
 	theirs := newBackend(t, redistest.Client(t), Config{Prefix: mine.prefix})
 	news := listening(t, mine)
 	proxy.Stall(true)
-	eventually(t, "that it is lost is logged", func() bool { return strings.Contains(log.String(), "no news") })
+	eventually(t, "that it is lost is logged", func() bool { return strings.Contains(log.String(), "news from other processes unavailable") })
 	hold(t, theirs, "k", time.Hour)
 	proxy.Stall(false)
 	wantNews(t, news, backend.ChangeHold, "k")
@@ -180,7 +180,7 @@ func TestDeadSubscription(t *testing.T) {
 func TestNewsWithoutServer(t *testing.T) {
 	mine, log := logging(t, clientWith(t, &redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1}), Config{})
 	news := listening(t, mine)
-	log.wantLines(t, "no news", 1)
+	log.wantLines(t, "news from other processes unavailable", 1)
 	if n := len(news); n != 0 {
 		t.Errorf("%d more changes are told, want none", n)
 	}
@@ -205,9 +205,9 @@ func TestUserNeedsForNews(t *testing.T) {
 		lines []string
 	}{
 		{"all", slices.Concat(rules, []string{"&limits:*"}), true, true, nil},
-		{"no channel", slices.Concat(rules, []string{"resetchannels"}), false, false, []string{"no news", "can't be told"}},
-		{"no command", slices.Concat(needed, []string{"~limits:*", "&*"}), false, false, []string{"no news", "can't be told"}},
-		{"no sorted set", slices.Concat(needed, []string{"+publish", "+subscribe", "~limits:*", "&*"}), true, false, []string{"can't be read", "can't be told"}},
+		{"no channel", slices.Concat(rules, []string{"resetchannels"}), false, false, []string{"news from other processes unavailable", "can't notify other processes"}},
+		{"no command", slices.Concat(needed, []string{"~limits:*", "&*"}), false, false, []string{"news from other processes unavailable", "can't notify other processes"}},
+		{"no sorted set", slices.Concat(needed, []string{"+publish", "+subscribe", "~limits:*", "&*"}), true, false, []string{"can't read the holds", "can't notify other processes"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client := setUser(t, server, c.rules...).client
@@ -221,7 +221,7 @@ func TestUserNeedsForNews(t *testing.T) {
 				refused(t, admin, limit("user", every(time.Hour, 1)))
 				l := limit("given back", every(time.Hour, 1))
 				d := reserve(t, user, backend.Unlimited, l)
-				if err := user.Release(t.Context(), []backend.Limit{l}, d.Stamp); err != nil {
+				if err := user.Release(t.Context(), []backend.Limit{l}, d.Token); err != nil {
 					t.Errorf("Release() = %v, want nil", err)
 				}
 				wantNews(t, toUser, backend.ChangeRelease, l.Key)
@@ -234,7 +234,7 @@ func TestUserNeedsForNews(t *testing.T) {
 				wantNews(t, toAdmin, backend.ChangeHold, "user")
 				wantNews(t, toAdmin, backend.ChangeRelease, "given back")
 			}
-			for _, text := range []string{"no news", "can't be told", "can't be read"} {
+			for _, text := range []string{"news from other processes unavailable", "can't notify other processes", "can't read the holds"} {
 				want := 0
 				if slices.Contains(c.lines, text) {
 					want = 1

@@ -59,10 +59,10 @@ func (w *windows) step(back bool) {
 		w.note(reqs, l.reserve(w.T, reqs...))
 		for i := range w.grants[from:] {
 			g := &w.grants[from+i]
-			g.stamp = w.real(g.stamp)
+			g.token = w.real(g.token)
 			for _, limit := range g.limits {
-				if until := w.closed[limit.Key]; g.stamp < until {
-					w.Fatalf("slot of %q = %d, want none before %d, to when it is held", limit.Key, g.stamp, until)
+				if until := w.closed[limit.Key]; g.token < until {
+					w.Fatalf("slot of %q = %d, want none before %d, to when it is held", limit.Key, g.token, until)
 				}
 			}
 		}
@@ -74,7 +74,7 @@ func (w *windows) step(back bool) {
 		w.lost += int64(d / time.Microsecond)
 	case what == 9 && len(w.grants) > 0:
 		i, g := w.aGrant()
-		l.release(w.T, g.limits, g.stamp)
+		l.release(w.T, g.limits, g.token)
 		w.grants = append(w.grants[:i:i], w.grants[i+1:]...)
 	case what == 10:
 		key, d := fmt.Sprint(w.span("key", 0, historyKeys-1)), int64(w.duration("hold")/time.Microsecond)
@@ -117,7 +117,7 @@ func (w *windows) slots(key string) (slots []time.Time) {
 		for _, l := range g.limits {
 			for range l.Units() {
 				if l.Key == key {
-					slots = append(slots, time.UnixMicro(g.stamp))
+					slots = append(slots, time.UnixMicro(g.token))
 				}
 			}
 		}
@@ -138,7 +138,7 @@ func TestWindowsOfSeveralBackends(t *testing.T) {
 		backends = 3
 		asks     = 150
 	)
-	stamps := make(chan int64, 2*backends*asks)
+	tokens := make(chan int64, 2*backends*asks)
 	done := make(chan error, 2*backends)
 	for range backends {
 		b := newBackend(t, redistest.Client(t), Config{Prefix: prefix})
@@ -152,7 +152,7 @@ func TestWindowsOfSeveralBackends(t *testing.T) {
 						return
 					}
 					if d[0].Granted {
-						stamps <- d[0].Stamp
+						tokens <- d[0].Token
 					}
 				}
 				done <- nil
@@ -164,9 +164,9 @@ func TestWindowsOfSeveralBackends(t *testing.T) {
 			t.Errorf("Reserve() = %v, want nil", err)
 		}
 	}
-	close(stamps)
+	close(tokens)
 	var all []int64
-	for s := range stamps {
+	for s := range tokens {
 		all = append(all, s)
 	}
 	if err := backendtest.CheckWindows(moments(all), roundedUp(p), 0); err != nil || len(all) < p.Burst {

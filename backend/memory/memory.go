@@ -3,10 +3,10 @@
 //   - Decisions are exact to the nanosecond, on the monotonic clock: setting the
 //     machine's clock moves nothing.
 //   - A request under several limits is one atomic step.
-//   - A key takes memory while it is in debt, held, or younger than
+//   - A key takes memory while it has debt, is held, or was used within
 //     [Config.IdleTTL]. Debt is never forgotten.
 //
-// It works inside a bubble of testing/synctest.
+// It works in a testing/synctest bubble.
 package memory
 
 import (
@@ -23,25 +23,22 @@ import (
 )
 
 var (
-	_ backend.Backend   = (*Backend)(nil)
-	_ backend.Releaser  = (*Backend)(nil)
-	_ backend.InProcess = (*Backend)(nil)
-	_ backend.Watcher   = (*Backend)(nil)
+	_ backend.Backend  = (*Backend)(nil)
+	_ backend.Releaser = (*Backend)(nil)
+	_ backend.Watcher  = (*Backend)(nil)
 )
 
-// Config is optional in every field.
+// Config configures a [Backend]. All fields are optional.
 type Config struct {
-	// IdleTTL is how long a key is kept after its latest slot. A key in debt or
-	// held is kept longer, until it is neither; so this is for watching keys
-	// with [Backend.Len] at the most, and changes no decision. Defaults to 0:
-	// keys go when their debt is paid.
+	// IdleTTL is how long a key is kept after its latest slot. A key with debt or a hold is
+	// kept at least until both are over. So IdleTTL changes no decision, only what
+	// [Backend.Len] counts. Defaults to 0: keys may go once their debt is paid.
 	IdleTTL time.Duration
 
-	// SweepInterval is how often a goroutine drops the keys that are due.
-	// Whoever sets it calls [Backend.Close]. Defaults to 0: no goroutine; new
-	// keys then pay for dropping old ones, a few at a time, so that memory
-	// stays within a small factor of the live keys but does not shrink while
-	// nothing new comes.
+	// SweepInterval is how often a goroutine drops keys that are due. If you set it, call
+	// [Backend.Close]. Defaults to 0: no goroutine. Each new key then drops a few old
+	// ones, so that memory stays within a small factor of the live keys, but does not
+	// shrink while there are no new keys.
 	SweepInterval time.Duration
 }
 
@@ -50,34 +47,34 @@ type Config struct {
 type Backend struct {
 	idleTTL time.Duration
 
-	made  sync.Once // what follows
+	made  sync.Once // guards the making of epoch, shards, mask and stop
 	epoch time.Time // instant 0
 
 	shards []shard
 	mask   uint64 // of a hash, to the number of its shard
 
-	many  sync.Mutex // is locked before shards, and guards found
-	found []found    // for requests of more limits than few
+	many  sync.Mutex // guards found; locked before the shards
+	found []found    // scratch for requests of more than few limits
 
 	watchers backend.Watchers
-	holdsEnd atomic.Int64 // when the last of all holds is over
+	holdsEnd atomic.Int64 // the end of the longest hold
 
 	stop    chan struct{} // closed by Close
 	stopped sync.Once
 	sweeper sync.WaitGroup
 }
 
-// A request of more than few limits waits its turn for the one list of what is
-// found that is not on the stack, so that it allocates nothing either.
+// few is the most limits whose list of found fits on the stack. Requests of more limits share
+// Backend.found, so that they allocate nothing either.
 const few = 4
 
-// found is what there is of a request's limit.
+// found is where the backend keeps a limit of a request.
 type found struct {
 	shard *shard
 	entry *entry // nil if the key is new
 }
 
-// entry is what is kept of a key.
+// entry is the state of a key.
 type entry struct {
 	gcra.Ledger
 	closed int64 // the key is held until then
@@ -99,7 +96,7 @@ func New(cfg Config) *Backend {
 	return b
 }
 
-// ready makes what the zero value lacks. Every exported method calls it first.
+// ready completes the zero value. Every exported method calls it first.
 func (b *Backend) ready() { b.made.Do(b.makeReady) }
 
 func (b *Backend) makeReady() {
@@ -109,11 +106,11 @@ func (b *Backend) makeReady() {
 	b.stop = make(chan struct{})
 }
 
-// errContext is the error of a call without a context.
+// errContext is the error for a nil context.
 var errContext = errors.New("memory: ctx is nil: must be given, for example context.Background()")
 
-// enter is called first by the methods that take a context. It returns why they have
-// nothing to do.
+// enter is called first by all methods that take a context. A method does nothing if enter
+// returns an error.
 func (b *Backend) enter(ctx context.Context) error {
 	if ctx == nil {
 		return errContext
@@ -122,14 +119,14 @@ func (b *Backend) enter(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Reserve implements [backend.Backend]. It does not allocate for keys that it
-// holds. It fails only if ctx has ended or is nil, and then decides nothing.
+// Reserve implements [backend.Backend]. It does not allocate for keys that the backend
+// already keeps. It fails only if ctx is nil or has ended, and then decides nothing.
 func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions []backend.Decision) error {
 	if err := b.enter(ctx); err != nil {
 		return err
 	}
 	decisions = decisions[:len(reqs)] // a panic comes before anything is charged
-	now := b.now()                    // not under the locks, which so are held for less time
+	now := b.now()                    // before the locks, to hold them for less time
 	for i := range reqs {
 		req, d := &reqs[i], &decisions[i]
 		if err := backend.Validate(req.Limits); err != nil {
@@ -149,9 +146,9 @@ func (b *Backend) Reserve(ctx context.Context, reqs []backend.Request, decisions
 	return nil
 }
 
-// decide decides a request that is valid, with memory for what is found of each of
-// its limits. If later ones have been decided while it waited for the locks, it is of
-// their instant: debt that was paid by then may have been forgotten.
+// decide decides a valid request. list is scratch with one element per limit. If later requests
+// were decided while it waited for the locks, it uses their instant: debt paid by then may
+// have been forgotten.
 func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, list []found) {
 	var set uint64
 	for i := range list {
@@ -181,8 +178,8 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 		}
 		open := e.closed
 		if horizon < backend.Unlimited {
-			// Rebased even if the request is refused: rebased anew at a later now,
-			// the slot that a refusal names would move away from it.
+			// Rebased even if the request is refused. If each request rebased the key again
+			// at a later now, the slot of a refusal would keep moving.
 			before := e.State().Interval
 			open = max(open, e.Open(now, l.Params, l.Units()))
 			if before != e.State().Interval {
@@ -223,12 +220,12 @@ func (b *Backend) decide(now int64, req *backend.Request, d *backend.Decision, l
 	*d = backend.Decision{}
 	d.Granted = granted
 	d.Slot = b.epoch.Add(time.Duration(slot))
-	d.Stamp = slot
+	d.Token = slot
 	d.Binding = binding
 	d.Held = held
 }
 
-// Hold implements [backend.Backend]. It fails only if ctx has ended or is nil.
+// Hold implements [backend.Backend]. It fails only if ctx is nil or has ended.
 func (b *Backend) Hold(ctx context.Context, key string, d time.Duration) error {
 	if err := b.enter(ctx); err != nil {
 		return err
@@ -259,33 +256,33 @@ func (b *Backend) hold(key string, d int64) (until int64, extended bool) {
 	return until, extended
 }
 
-// Release implements [backend.Releaser]: a stamp is nanoseconds since New. It
-// fails only if ctx has ended or is nil. Each limit is given back by itself.
-func (b *Backend) Release(ctx context.Context, limits []backend.Limit, stamp int64) error {
+// Release implements [backend.Releaser]. A token is the slot in nanoseconds since New. Release
+// fails only if ctx is nil or has ended. It handles the limits one after another.
+func (b *Backend) Release(ctx context.Context, limits []backend.Limit, token int64) error {
 	if err := b.enter(ctx); err != nil {
 		return err
 	}
 	for i := range limits {
-		if b.release(&limits[i], stamp) {
+		if b.release(&limits[i], token) {
 			b.watchers.Tell(backend.Change{Kind: backend.ChangeRelease, Key: limits[i].Key})
 		}
 	}
 	return nil
 }
 
-// release reports whether the limit has got something back.
-func (b *Backend) release(l *backend.Limit, stamp int64) (ok bool) {
+// release reports whether the limit took the slot back.
+func (b *Backend) release(l *backend.Limit, token int64) (ok bool) {
 	s := b.shardOf(l.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.keys[l.Key]; e != nil {
-		ok = e.Refund(stamp, l.Params, l.Units())
+		ok = e.Refund(token, l.Params, l.Units())
 	}
 	return ok
 }
 
-// Clear implements [backend.Backend]: all keys are forgotten at one instant. It
-// fails only if ctx has ended or is nil.
+// Clear implements [backend.Backend]. It forgets all keys at one instant. It fails only if
+// ctx is nil or has ended.
 func (b *Backend) Clear(ctx context.Context) error {
 	if err := b.enter(ctx); err != nil {
 		return err
@@ -299,8 +296,11 @@ func (b *Backend) Clear(ctx context.Context) error {
 	return nil
 }
 
-// InProcess implements [backend.InProcess].
-func (b *Backend) InProcess() {}
+// Traits implements [backend.Backend]: the backend is in this process, takes slots back and
+// reports changes.
+func (b *Backend) Traits() backend.Traits {
+	return backend.Traits{InProcess: true, Releaser: b, Watcher: b}
+}
 
 // now is the present instant.
 func (b *Backend) now() int64 { return int64(time.Since(b.epoch)) }

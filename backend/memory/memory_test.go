@@ -226,7 +226,7 @@ func TestEverythingAtOnce(t *testing.T) {
 					_ = b.Hold(t.Context(), fmt.Sprint("own", g), time.Millisecond)
 				case 40:
 					own := limit(fmt.Sprint("released", g), p)
-					_ = b.Release(t.Context(), []backend.Limit{own}, reserve(t, b, backend.Unlimited, own).Stamp)
+					_ = b.Release(t.Context(), []backend.Limit{own}, reserve(t, b, backend.Unlimited, own).Token)
 				}
 			}
 		})
@@ -254,7 +254,7 @@ func TestClearMeanwhile(t *testing.T) {
 				case g == 1:
 					b.Sweep()
 				default:
-					_ = b.Release(t.Context(), []backend.Limit{l}, reserve(t, b, backend.Unlimited, l).Stamp)
+					_ = b.Release(t.Context(), []backend.Limit{l}, reserve(t, b, backend.Unlimited, l).Token)
 				}
 			}
 		})

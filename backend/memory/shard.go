@@ -8,16 +8,16 @@ import (
 	"unsafe"
 )
 
-// The keys are in parts, each with a lock of its own: perProc for each thread
-// that may run Go code, so that two seldom want one lock, but no more. The fewer
-// parts there are, the more of what one goroutine reads is in its cache. A word
-// tells a set of parts, hence mostShards.
+// The keys are divided into shards, each with a lock of its own. There are perProc shards for
+// each thread that may run Go code, so that two goroutines seldom need the same lock. With
+// more shards, less of what a goroutine reads would be in its cache. A set of shards is a
+// word with a bit for each, so mostShards is its size.
 const (
 	perProc    = 4
 	mostShards = 64
 )
 
-// shard is a part of the keys. No two share a cache line, nor a pair of lines.
+// shard is a part of the keys. No two shards share a cache line or a pair of lines.
 type shard struct {
 	keyset
 	_ [128 - unsafe.Sizeof(keyset{})%128]byte
@@ -27,12 +27,12 @@ type shard struct {
 type keyset struct {
 	mu     sync.Mutex // guards what follows
 	keys   map[string]*entry
-	latest int64 // no decision to come is of an earlier instant
-	added  int   // keys added since keys were dropped last
-	peak   int   // the most keys that this map has held
+	latest int64 // the instant of the latest decision; later ones use no earlier instant
+	added  int   // keys added since dropSome last looked for keys to drop
+	peak   int   // the most keys that this map ever had
 }
 
-// makeShards makes empty shards, a power of two.
+// makeShards returns empty shards. Their number is a power of two.
 func makeShards() []shard {
 	all := make([]shard, 1<<bits.Len(uint(min(perProc*runtime.GOMAXPROCS(0), mostShards)-1)))
 	for i := range all {
@@ -41,7 +41,7 @@ func makeShards() []shard {
 	return all
 }
 
-// seed keeps others from choosing keys of one shard.
+// seed is random, so that nobody can choose keys that fall into one shard.
 var seed = maphash.MakeSeed()
 
 // number returns the number of the shard that a key is in.
@@ -52,7 +52,7 @@ func (b *Backend) shardOf(key string) *shard { return &b.shards[b.number(key)] }
 // clear forgets all keys.
 func (s *shard) clear() { s.keys, s.peak = make(map[string]*entry), 0 }
 
-// add puts a new key into the map.
+// add adds a key to the map.
 func (s *shard) add(key string) *entry {
 	e := &entry{}
 	s.keys[key] = e
@@ -61,15 +61,15 @@ func (s *shard) add(key string) *entry {
 	return e
 }
 
-// lock locks a set of shards, a bit for each. It does so in their order, so that
-// no two who lock several wait for each other.
+// lock locks a set of shards, a bit for each. It locks them in order, so that two goroutines
+// never wait for each other.
 func (b *Backend) lock(set uint64) {
 	for ; set != 0; set &= set - 1 {
 		b.shards[bits.TrailingZeros64(set)].mu.Lock()
 	}
 }
 
-// unlock unlocks what lock locked.
+// unlock unlocks a set of shards.
 func (b *Backend) unlock(set uint64) {
 	for ; set != 0; set &= set - 1 {
 		b.shards[bits.TrailingZeros64(set)].mu.Unlock()

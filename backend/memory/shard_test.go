@@ -44,7 +44,7 @@ func TestPairsInOppositeOrders(t *testing.T) {
 				}
 				mu.Lock()
 				for i, d := range decisions {
-					slots[i] = append(slots[i], d.Stamp)
+					slots[i] = append(slots[i], d.Token)
 				}
 				mu.Unlock()
 			}
@@ -64,7 +64,7 @@ func TestPairsInOppositeOrders(t *testing.T) {
 	}
 }
 
-// No two shards share a cache line, nor a pair of lines, wherever the first begins.
+// No two shards share a cache line or a pair of lines, wherever the first begins.
 func TestShardsAreApart(t *testing.T) {
 	if size := unsafe.Sizeof(shard{}); size%128 != 0 {
 		t.Errorf("a shard has %d bytes, want a multiple of 128", size)

@@ -6,24 +6,23 @@ import (
 )
 
 const (
-	// Once dropEvery keys are new, dropPer keys are looked at for each of them,
-	// so that at most about a fourth of the keys held are such that could go.
+	// After dropEvery new keys, dropSome looks at dropPer keys for each of them, so that
+	// at most about a quarter of the keys are due.
 	dropEvery = 16
 	dropPer   = 4
 
-	// A map does not shrink by itself, and to range over an empty one that was
-	// large takes as long as if it were full. So it is made anew once less than
-	// a shrinkBy'th of its keys are left, unless it never held shrinkFrom.
+	// A map never shrinks, and ranging over an empty map that was large takes as long as if
+	// it were full. So shrink copies a map once it has less than 1/shrinkBy of its
+	// peak, unless the peak was below shrinkFrom.
 	shrinkBy   = 16
 	shrinkFrom = 128
 
-	// sweepLook is how many keys a sweep looks at before it lets others have
-	// the lock.
+	// sweepLook is how many keys a sweep looks at before it releases the lock for a moment.
 	sweepLook = 1024
 )
 
-// Len returns how many keys are held. A key that comes or goes meanwhile may be
-// counted or not.
+// Len returns the number of keys that the backend keeps. It may or may not count keys that
+// are added or dropped while it runs.
 func (b *Backend) Len() int {
 	b.ready()
 	n := 0
@@ -36,8 +35,8 @@ func (b *Backend) Len() int {
 	return n
 }
 
-// Sweep drops every key that is due, and returns how many. It is safe to call
-// at any time and never holds up others for a whole pass.
+// Sweep drops every key that is due, and returns their number. It may be called at any time,
+// and does not block other calls for the whole pass.
 func (b *Backend) Sweep() int {
 	b.ready()
 	dropped := 0
@@ -47,22 +46,21 @@ func (b *Backend) Sweep() int {
 	return dropped
 }
 
-// sweep drops every key of a shard that is due, and returns how many.
+// sweep drops every key of a shard that is due, and returns their number.
 func (b *Backend) sweep(s *shard) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.latest = b.now()
 	looked, dropped := 0, 0
 	for key, e := range s.keys {
-		// While others had the lock they may have made the map anew, and the
-		// loop is over the old one: then the entry may be another.
+		// While the lock was released, shrink may have replaced the map. The loop still
+		// ranges over the old one, whose entry may be outdated.
 		if b.due(e, s.latest) && s.keys[key] == e {
 			delete(s.keys, key)
 			dropped++
 		}
 		if looked++; looked%sweepLook == 0 {
-			// The loop goes on under the lock, and a range allows for keys that
-			// come and go.
+			// A range allows for keys that others add or delete in between.
 			s.mu.Unlock()
 			s.mu.Lock()
 			s.latest = b.now()
@@ -72,8 +70,8 @@ func (b *Backend) sweep(s *shard) int {
 	return dropped
 }
 
-// Close stops the sweeper, if there is one, and waits for it. The backend goes
-// on working. Close may be called more than once and always returns nil.
+// Close stops the sweeper, if there is one, and waits for it. The backend continues to
+// work. Close may be called more than once, and always returns nil.
 func (b *Backend) Close() error {
 	b.ready()
 	b.stopped.Do(func() { close(b.stop) })
@@ -95,8 +93,9 @@ func (b *Backend) sweepEvery(interval time.Duration) {
 	}
 }
 
-// dropSome looks at a few keys of a shard, from a random place on, if enough are
-// new. It requires that the shard is locked and latest is the present.
+// dropSome looks at a few keys of a shard, from a random place on, and drops those that are due.
+// It does nothing until enough keys are new. It requires that the shard is locked and
+// that latest is the present.
 func (b *Backend) dropSome(s *shard) {
 	if s.added < dropEvery {
 		return
@@ -114,7 +113,7 @@ func (b *Backend) dropSome(s *shard) {
 	s.shrink()
 }
 
-// shrink makes the map anew if it is nearly empty. It requires that the shard is
+// shrink copies the map to a smaller one if it is nearly empty. It requires that the shard is
 // locked.
 func (s *shard) shrink() {
 	if s.peak < shrinkFrom || len(s.keys) >= s.peak/shrinkBy {
@@ -125,8 +124,7 @@ func (s *shard) shrink() {
 	s.keys, s.peak = keys, len(keys)
 }
 
-// due reports whether a key is no different from one never seen, and has been
-// idle for long enough.
+// due reports whether a key has no debt, is not held, and has been idle for IdleTTL.
 func (b *Backend) due(e *entry, now int64) bool {
 	s := e.State()
 	return now >= s.TAT && now >= e.closed && now >= s.Last+int64(b.idleTTL)

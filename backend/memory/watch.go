@@ -6,15 +6,15 @@ import (
 	"github.com/freqlimit/dispatcher/backend"
 )
 
-// Watch implements [backend.Watcher]. Changes are told by those who make them, before
-// they return. It panics if f is nil.
+// Watch implements [backend.Watcher]. A call that makes a change reports it before it returns.
+// Watch panics if f is nil.
 func (b *Backend) Watch(f func(backend.Change)) (stop func()) {
 	if f == nil {
 		panic("memory: Watch: f is nil: must be given")
 	}
 	b.ready()
 	stop = b.watchers.Add(f)
-	// A hold that is made from here on is told by who makes it, maybe twice.
+	// A hold made from now on is reported by its Hold, and maybe here too.
 	if b.holdsEnd.Load() > b.now() {
 		for i := range b.shards {
 			for key, until := range b.holds(&b.shards[i]) {
@@ -26,7 +26,7 @@ func (b *Backend) Watch(f func(backend.Change)) (stop func()) {
 	return stop
 }
 
-// holds returns the holds of a shard that are in force, by key.
+// holds returns the holds in force in a shard, by key.
 func (b *Backend) holds(s *shard) map[string]int64 {
 	holds := make(map[string]int64)
 	s.mu.Lock()
@@ -50,7 +50,7 @@ func (b *Backend) change(key string, until int64) backend.Change {
 	return backend.Change{Kind: backend.ChangeHold, Key: key, Until: b.epoch.Add(time.Duration(until))}
 }
 
-// extendHolds notes the end of a hold. Holds go on under the locks of many shards.
+// extendHolds records the end of a hold. It is called under the locks of different shards.
 func (b *Backend) extendHolds(until int64) {
 	for {
 		last := b.holdsEnd.Load()

@@ -24,8 +24,8 @@ import (
 // None has a burst: GCRA lets a burst through on top of the rate, and a window
 // that begins with one would hold more than the server allows.
 var used = limits{
-	Overall:  gcra.FreqLimitParams{Limit: 28, Period: time.Second},
-	PerChat:  gcra.FreqLimitParams{Limit: 1, Period: 1100 * time.Millisecond},
+	Overall:  gcra.PerSecond(28),
+	PerChat:  gcra.Every(1100 * time.Millisecond),
 	PerGroup: gcra.FreqLimitParams{Limit: 20, Period: 63 * time.Second},
 }
 

@@ -61,7 +61,7 @@ func newSender(token, server string, client bot.HttpClient) (*sender, error) {
 }
 
 // newClient returns an HTTP client that keeps a connection alive for each worker;
-// the default keeps two for a host and opens the others anew for each message.
+// the default keeps two for a host and opens the others again for each message.
 func newClient(workers int) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConns = workers

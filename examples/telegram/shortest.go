@@ -14,7 +14,7 @@ type limits struct {
 }
 
 // shortestTime is the least time from the first start of a campaign to its
-// last that the limits allow, whoever schedules it: what the tightest of them
+// last that the limits allow, with any scheduler: what the tightest of them
 // takes alone.
 func shortestTime(messages []message, l limits) time.Duration {
 	shortest := spanOf(len(messages), l.Overall)

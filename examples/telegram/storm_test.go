@@ -29,7 +29,7 @@ func fleetMessages() []message {
 	return all
 }
 
-// fleetLimits are those that are used, but for all chats together n times as much.
+// fleetLimits are those that are used, with n times as much for all chats together.
 func fleetLimits(n int) limits {
 	l := used
 	l.Overall.Limit *= n
@@ -114,7 +114,7 @@ func sail(t *testing.T, l limits, storm *botapi.Storm) *voyage {
 // down by more than 5% but those that are told off.
 //
 // A retry takes a slot like any other request. So where the limit over all chats is
-// what a campaign waits for, it takes longer in a storm, whoever sends it: as much
+// what a campaign waits for, it takes longer in a storm, with any sender: as much
 // longer as there are more requests. There the time in calm is stretched by that,
 // to that of a calm campaign with as many requests. Where that limit has room,
 // nothing is.

@@ -90,7 +90,7 @@ func getImage(image string) error {
 
 // dockerHost returns an error when DOCKER_HOST is set and no Docker answers there.
 // Testcontainers would go on to the socket at its usual place, which is not what
-// whoever sets it asks for.
+// the one who sets it asks for.
 func dockerHost(ctx context.Context) error {
 	if os.Getenv("DOCKER_HOST") == "" {
 		return nil

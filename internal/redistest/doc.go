@@ -1,36 +1,35 @@
-// Package redistest gives tests a Redis to talk to. Only tests import it.
+// Package redistest provides Redis servers for tests. Only tests import it.
 //
-//   - [Addr] and [Client] are for what any Redis will do for: one server that
-//     the tests of a package share, each under a [Prefix] of its own.
-//   - [Start] is for what may not be done to a server that is shared: a process
-//     that the test configures, pauses, kills and starts again.
-//   - [Cluster] is three processes that share the slots of a Redis Cluster.
-//   - [Proxy] stands between a client and a server and fails the way networks do.
+//   - [Addr] and [Client] are for tests that any Redis will do for. The tests of a package share
+//     one server, and each uses a [Prefix] of its own.
+//   - [Start] is for tests that need a server of their own: a process that the test configures,
+//     pauses, kills and restarts.
+//   - [Cluster] is a Redis Cluster of three processes.
+//   - [Proxy] stands between a client and a server, and fails as networks do.
 //
-// What is shared is started at first use and stopped by [Main], which a package
-// that uses any of it calls in its TestMain:
+// Shared servers are started at first use and stopped by [Main]. A package that uses them calls
+// it in its TestMain:
 //
 //	func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 //
-// or, to have goroutines counted once all is stopped:
+// or, to check for leaked goroutines after the servers have stopped:
 //
 //	func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Runner(m)) }
 //
 // # Where the shared Redis comes from
 //
-// The first of these that is there:
+// The first of these that is available:
 //
-//   - REDIS_ADDR, a host:port. One that does not answer fails the test: whoever
-//     names a server wants no other.
-//   - A container, where Docker answers and has the image REDIS_IMAGE
-//     ("redis:7-alpine" by default) or can pull it.
-//   - redis-server on PATH, on a free port of the loopback interface.
+//   - REDIS_ADDR, a host:port. If that server doesn't answer, the test fails: the person who set it
+//     wants no other.
+//   - A container, if Docker answers and has the image REDIS_IMAGE ("redis:7-alpine" by default)
+//     or can pull it.
+//   - redis-server from PATH, on a free port of the loopback interface.
 //
-// With none of them the test is skipped. Which one it was is said once, in a line
-// on stderr; go test shows that line with -v and for packages that fail, and
-// REDISTEST_REPORT names a file to append it to in any case.
+// Without any of them the test is skipped. A line on stderr says which one was used; go test shows
+// that line with -v and for packages that fail. If REDISTEST_REPORT names a file, the line is
+// appended to it in any case.
 //
-// [Start] and [Cluster] take redis-server from PATH, for a signal can't be sent
-// into a container, and the nodes of a cluster have to be reached at the
-// addresses that they tell one another.
+// [Start] and [Cluster] use redis-server from PATH, because signals can't be sent into a container,
+// and the nodes of a cluster must be reachable at the addresses that they tell one another.
 package redistest

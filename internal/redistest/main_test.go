@@ -16,7 +16,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Nothing that the package starts leaves a goroutine behind, be it in the client
+// Nothing that the package starts leaves a goroutine behind, not even in the client
 // of Docker.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Runner(m)) }
 

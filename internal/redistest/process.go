@@ -183,7 +183,7 @@ var given struct {
 	ports map[int]bool
 }
 
-// freePort returns a port that is free, and so is that of the cluster's bus. Until
+// freePort returns a port that is free, like the port of its cluster bus. Until
 // it is used, another program may take it.
 func freePort() (int, error) {
 	given.mu.Lock()

@@ -18,7 +18,7 @@ func TestStartErrorHasTheLog(t *testing.T) {
 }
 
 // A port that was taken while a server was about to start is told from other
-// failures, whoever has it: another is tried then.
+// failures: another port is tried then.
 func TestStartKnowsATakenPort(t *testing.T) {
 	p, err := startProcess(nil)
 	if errors.Is(err, errNoServer) {

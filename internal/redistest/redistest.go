@@ -49,7 +49,7 @@ func (r runner) Run() int { return Main(r.m) }
 
 // Stop stops the shared Redis and the cluster, if the tests have started them.
 // It is for a TestMain that can't use [Main]. What is asked for later is started
-// anew.
+// again.
 func Stop() error {
 	started.mu.Lock()
 	defer started.mu.Unlock()

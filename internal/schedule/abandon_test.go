@@ -3,6 +3,8 @@ package schedule
 import (
 	"testing"
 	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
 )
 
 // Abandon hands over every job that waits or asks exactly once, leaves the
@@ -16,7 +18,7 @@ func TestAbandonHandsOverEveryJobOnce(t *testing.T) {
 		w.step()
 		waiting = append(waiting,
 			w.submit("x", limitOn("x", perKey)),          // behind a closed limit
-			w.submitAt(1, "x", limitOn("x", perKey)),     // its sibling
+			w.submitAt(1, "x", limitOn("x", perKey)),     // another lane of its key
 			w.submitAt(2, "x"),                           // parked if serial
 			w.submit("a", limitOn("y", perKey)),          // to be asked for
 			w.submit("a", limitOn("y", perKey)),          // behind it
@@ -99,4 +101,25 @@ func TestAbandonInRandomWorkloads(t *testing.T) {
 		w.runUntil(w.now + 1000)
 		w.wantNothingKept()
 	})
+}
+
+// Jobs that have expired when all are abandoned are handed over too, once.
+func TestAbandonExpired(t *testing.T) {
+	s := New(Config{Workers: 2})
+	first := newJob(0)
+	s.Submit(0, first, "k", 0, []backend.Limit{limitOn("x", rate(1, 1, 1))})
+	for id := range 5 {
+		s.SubmitDated(0, newJob(1+id), "k", 0, nil, Dates{Deadline: 50})
+	}
+	s.Next(0)
+	s.Granted(0, first, 100)
+	s.Next(0)
+	if !s.HasExpired() || s.Expired(0) == nil {
+		t.Fatal("no job has expired")
+	}
+	n := 0
+	s.Abandon(func(*Job) { n++ })
+	if n != 4 || s.HasExpired() || s.Expired(0) != nil {
+		t.Errorf("%d jobs are handed over, want 4, and none left", n)
+	}
 }

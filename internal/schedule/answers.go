@@ -1,41 +1,46 @@
 package schedule
 
-// Granted says that the backend has charged the limits of a job that was taken,
-// at slot: the job starts at j.Slot, which is that or, if the backend did not
-// mind [Scheduler.NotBefore], later.
+// Granted says that the backend has charged the limits of a job that was taken, at slot. The job
+// starts at j.Slot: that is slot, or later if slot is before [Scheduler.NotBefore].
 func (s *Scheduler) Granted(now int64, j *Job, slot int64) {
 	s.tick(now)
 	l := j.lane
-	for i := range l.uses {
-		if u := &l.uses[i]; u.index >= 0 {
-			lim := u.limit()
-			lim.state.TAT = max(lim.state.TAT, slot+chargeOf(lim.params, u.gate.cost))
+	for i := range l.refs {
+		if ref := &l.refs[i]; ref.index >= 0 {
+			lim := ref.limit()
+			tat := max(lim.known, slot)
+			if lim.told {
+				// The limit was open at slot: news of a later TAT is of before, or of this grant.
+				tat = min(tat, slot+ref.gate.headroom)
+			}
+			lim.learn(tat + chargeOf(lim.params, ref.gate.cost))
+			s.answered(lim, 0)
 			lim.state.Last = max(lim.state.Last, slot)
 			lim.missed = 0
-			s.trust(lim)
-			s.raised(lim)
+			s.confirm(lim)
+			s.debtRaised(lim)
 		}
 	}
 	s.start(now, l, slot)
 }
 
-// start makes the head of a lane that asks a running job.
+// start starts the head of a lane that asks.
 func (s *Scheduler) start(now int64, l *lane, slot int64) {
-	s.touch(l)
+	s.noteLane(l)
 	slot = max(slot, s.floor(l))
 	s.place = l.placeOf()
 	same := s.nextIsUnderTheSame(now, l)
 	if same {
-		s.leavePeers(l)
+		s.leaveGroup(l)
 		l.state, l.declined = parked, false
 	} else {
 		s.park(l)
 	}
 	j := l.pop()
-	s.leaves(j)
+	s.noteLeft(j)
 	s.jobs--
 	j.Slot = slot
-	s.starts(j)
+	s.noteStarted(j)
 	l.lastSlot = j.Slot
 	l.running++
 	goOn := false
@@ -48,61 +53,60 @@ func (s *Scheduler) start(now int64, l *lane, slot int64) {
 		s.release(l)
 	}
 	if goOn {
-		s.enterAll(now, l.name, nil)
+		s.enterAll(now, l.keyState, nil)
 	}
 }
 
 // nextIsUnderTheSame reports whether the next head of a lane that asks will have the same
-// uses, which then need not be given up and acquired again: that is a good part of what a
-// start takes.
+// refs. Then the lane keeps them: to release and acquire them is a good part of the time
+// that a start takes.
 func (s *Scheduler) nextIsUnderTheSame(now int64, l *lane) bool {
 	next := l.head.next
-	return next != nil && next.terms == l.head.terms && next.seq&(datedBit|goneBit) == 0 &&
-		len(l.uses) > 0 && l.uses[len(l.uses)-1].index >= 0 && l.aside() == nil && s.holdsEnd <= now
+	return next != nil && next.set == l.head.set && next.seq&(datedBit|goneBit) == 0 &&
+		len(l.refs) > 0 && l.refs[len(l.refs)-1].index >= 0 && l.aside() == nil && s.holdsEnd <= now
 }
 
-// Refusal is what the backend said of a request that it did not grant.
+// Refusal is the answer of a backend that does not grant a request.
 type Refusal struct {
-	Binding int   // which limit opens last; -1: none, the job's key is held
+	Binding int   // the index of the limit that opens last; -1 if the job's key is held
 	Until   int64 // when it opens
-	Held    bool  // because it is held, not in debt
-	Turn    int64 // when to ask again under that limit, if later; 0: then
+	Held    bool  // the limit is held, and not in debt
+	Turn    int64 // when to ask again for that limit, if that is later than Until; else 0
 }
 
 // Refused says that the backend has not granted the limits of a job that was
-// taken, and charged nothing. The job waits again, in its old place.
+// taken and has charged nothing. The job waits again, in its old place.
 func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 	s.tick(now)
 	l := j.lane
 	s.uncharge(l)
 	if r.Binding < 0 {
-		s.Hold(now, l.name.key, r.Until)
+		s.Hold(now, l.keyState.key, r.Until)
 		s.back(now, l)
 		return
 	}
-	for i := range l.uses {
-		u := &l.uses[i]
-		lim := u.limit()
-		if int(u.index) != r.Binding {
+	for i := range l.refs {
+		ref := &l.refs[i]
+		lim := ref.limit()
+		if int(ref.index) != r.Binding {
 			lim.missed = min(lim.missed+1, mostMissed)
 			continue
 		}
 		lim.missed = 0
-		s.trust(lim)
+		s.confirm(lim)
 		if r.Held {
-			s.Hold(now, lim.name.key, r.Until)
+			s.Hold(now, lim.keyState.key, r.Until)
 		} else {
-			lim.state.TAT = max(lim.state.TAT, r.Until+u.gate.headroom)
+			lim.learn(r.Until + ref.gate.headroom)
 		}
-		s.wait(now, u.gate, r.Turn)
-		s.raised(lim)
+		s.wait(ref.gate, r.Turn)
+		s.debtRaised(lim)
 	}
 	s.back(now, l)
 }
 
 // Failed says that the backend could not be asked about a job that was taken.
-// The job waits again, in its old place; no job that has limits is taken before
-// until.
+// The job waits again, in its old place. No job that has limits is taken before until.
 func (s *Scheduler) Failed(now int64, j *Job, until int64) {
 	s.tick(now)
 	s.uncharge(j.lane)
@@ -111,26 +115,26 @@ func (s *Scheduler) Failed(now int64, j *Job, until int64) {
 }
 
 // Rejected says that the backend will never grant the limits of a job that was
-// taken: the job is gone.
+// taken. The scheduler drops the job.
 func (s *Scheduler) Rejected(now int64, j *Job) {
 	s.tick(now)
 	l := j.lane
 	s.uncharge(l)
-	s.touch(l)
+	s.noteLane(l)
 	s.park(l)
-	s.leaves(j)
+	s.noteLeft(j)
 	s.over(l.pop())
 	s.jobs--
 	s.idle++
 	goOn := s.unkeep(l, j)
 	s.next(now, l)
 	if goOn {
-		s.enterAll(now, l.name, nil)
+		s.enterAll(now, l.keyState, nil)
 	}
 }
 
-// back puts a lane that asked back where it was, unless a job has come back
-// meanwhile that goes first.
+// back puts a lane that asked back where it was. If a job has come back meanwhile that belongs
+// before its head, that job is the head.
 func (s *Scheduler) back(now int64, l *lane) {
 	declined := l.declined
 	s.park(l)
@@ -145,27 +149,43 @@ func (s *Scheduler) back(now int64, l *lane) {
 			old = nil
 		}
 	}
-	s.await(j)
+	s.startWaiting(j)
 	s.lineUp(now, l, l != old)
 	if s.cfg.Serial {
-		s.enterAll(now, l.name, old)
+		s.enterAll(now, l.keyState, old)
 	}
 }
 
-// uncharge takes back what taking the head of a lane charged: exactly, if it was the
-// latest charge. Else the limit may seem to open up to a horizon later than it does; the
-// backend's next answer puts that right.
+// uncharge takes back the charges that were made when the head of a lane was taken.
 func (s *Scheduler) uncharge(l *lane) {
-	for i := range l.uses {
-		if u := &l.uses[i]; u.index >= 0 {
-			lim := u.limit()
-			charge := chargeOf(lim.params, u.gate.cost)
-			if lim.state.TAT == max(lim.uncharged, l.head.Slot)+charge {
-				lim.state.TAT = lim.uncharged
-			} else {
-				lim.state.TAT -= charge
-			}
-			s.opensEarlier(lim)
+	for i := range l.refs {
+		if ref := &l.refs[i]; ref.index >= 0 {
+			s.answered(ref.limit(), chargeOf(ref.limit().params, ref.gate.cost))
 		}
 	}
+}
+
+// answered is called when a job that was charged no longer asks. less is its charge if that is
+// taken back, else 0. While other jobs ask, the limit may seem to open later than it does. When
+// none does, its TAT is the known one.
+func (s *Scheduler) answered(lim *limit, less int64) {
+	before := lim.state.TAT
+	if lim.asked--; lim.asked == 0 {
+		lim.state.TAT, lim.told = lim.known, false
+	} else {
+		lim.state.TAT = max(lim.state.TAT-less, lim.known)
+	}
+	if lim.state.TAT < before {
+		s.opensEarlier(lim)
+	}
+}
+
+// learn notes that a limit's TAT is at least tat, and reports whether that is news.
+func (lim *limit) learn(tat int64) bool {
+	lim.known = max(lim.known, tat)
+	if tat <= lim.state.TAT {
+		return false
+	}
+	lim.state.TAT = tat
+	return true
 }

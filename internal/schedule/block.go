@@ -2,42 +2,42 @@ package schedule
 
 import "slices"
 
-// A gate at which a claim keeps everyone waiting is blocked: it waits in the queue
-// by time for the claim to end. Before, it is looked at again when
+// A gate is blocked while a claim keeps all its lanes waiting: it is in the queue by time until
+// the claim ends. It is looked at earlier if
 //
 //   - the limit is taken, or opens earlier: see unblock;
-//   - the holder waits no longer, or ranks lower: see retire and yield;
-//   - a limit of the holder opens after the claimed instant: see raised;
+//   - the holder waits no longer, or ranks lower: see leaveContest and rankLowered;
+//   - a limit of the holder opens after the claimed instant: see debtRaised and opensLater;
 //   - a lane of higher rank comes to it: see advanced.
 //
-// Of a limit with a gateTree no single gate is blocked: the tree knows the claim.
+// If a limit has a gateTree, none of its gates is blocked: the tree has the claim.
 
-// pledge is one limit of the holder of a claim that blocks gates.
-type pledge struct {
+// holderWatch watches one limit of the holder of a claim that blocks gates.
+type holderWatch struct {
 	claim *claim
 	limit *limit
 	most  int64 // the TAT with which the holder can still start as claimed
-	pos   int32 // in contest.pledges
+	pos   int32 // in contest.watches
 }
 
-func (p *pledge) before(o *pledge) bool { return p.most < o.most }
-func (p *pledge) place() *int32         { return &p.pos }
+func (p *holderWatch) Before(o *holderWatch) bool { return p.most < o.most }
+func (p *holderWatch) Position() *int32           { return &p.pos }
 
-// block keeps a gate waiting because of a claim.
+// block blocks a gate because of a claim.
 func (s *Scheduler) block(g *gate, c *claim) {
 	if g.in != inTree {
 		s.unwatch(g)
 	}
-	at := c.limit.contested()
+	at := c.limit.ensureContest()
 	if at.claim != c {
 		s.endClaim(c.limit)
 		at.claim = c
 	}
 	if s.tau > s.decided {
-		s.early = append(s.early, early{c, s.tau})
+		s.earlyClaims = append(s.earlyClaims, earlyClaim{c, s.tau})
 	}
 	if !c.blocks() {
-		s.pledge(c)
+		s.watchHolder(c)
 	}
 	if g.in == inTree {
 		g.limit.tree.claim = c
@@ -48,7 +48,7 @@ func (s *Scheduler) block(g *gate, c *claim) {
 	g.blocked = true
 	g.at = c.until(g)
 	g.in = timed
-	s.timed.push((*timedGate)(g))
+	s.timed.Push((*timedGate)(g))
 }
 
 // blocks reports whether the claim keeps anyone waiting.
@@ -56,37 +56,37 @@ func (c *claim) blocks() bool {
 	return len(c.blocked) > 0 || c.limit.tree != nil && c.limit.tree.claim == c
 }
 
-// pledge has the limits of a claim's holder tell when they open too late.
-func (s *Scheduler) pledge(c *claim) {
-	if c.pledges == nil {
-		c.pledges = make([]pledge, 0, len(c.lane.uses))
+// watchHolder watches the limits of a claim's holder: the claim ends if one opens too late.
+func (s *Scheduler) watchHolder(c *claim) {
+	if c.watches == nil {
+		c.watches = make([]holderWatch, 0, len(c.lane.refs))
 	}
-	for i := range c.lane.uses {
-		u := &c.lane.uses[i]
-		if u.index < 0 {
+	for i := range c.lane.refs {
+		ref := &c.lane.refs[i]
+		if ref.index < 0 {
 			continue
 		}
-		c.pledges = append(c.pledges, pledge{claim: c, limit: u.limit(), most: c.start + u.gate.headroom})
-		u.limit().contested().pledges.push(&c.pledges[len(c.pledges)-1])
+		c.watches = append(c.watches, holderWatch{claim: c, limit: ref.limit(), most: c.start + ref.gate.headroom})
+		ref.limit().ensureContest().watches.Push(&c.watches[len(c.watches)-1])
 	}
 }
 
-// retract is the opposite of pledge.
-func (s *Scheduler) retract(c *claim) {
-	for i := range c.pledges {
-		p := &c.pledges[i]
-		p.limit.contest.pledges.remove(p)
+// unwatchHolder is the opposite of watchHolder.
+func (s *Scheduler) unwatchHolder(c *claim) {
+	for i := range c.watches {
+		p := &c.watches[i]
+		p.limit.contest.watches.Remove(p)
 	}
-	c.pledges = c.pledges[:0]
+	c.watches = c.watches[:0]
 }
 
-// unblocked takes a gate from those that are blocked.
+// unblocked notes that a gate is no longer blocked.
 func (s *Scheduler) unblocked(g *gate) {
 	c := g.limit.contest.claim
 	g.blocked = false
 	c.blocked = slices.DeleteFunc(c.blocked, func(o *gate) bool { return o == g })
 	if !c.blocks() {
-		s.retract(c)
+		s.unwatchHolder(c)
 	}
 }
 
@@ -98,7 +98,7 @@ func (s *Scheduler) unblock(lim *limit) {
 	}
 	blocked := c.blocked
 	c.blocked = nil
-	s.retract(c)
+	s.unwatchHolder(c)
 	if t := lim.tree; t != nil {
 		t.claim = nil
 		s.refresh(t)
@@ -118,47 +118,47 @@ func (s *Scheduler) endClaim(lim *limit) {
 	}
 }
 
-// yield is called when a lane that waits ranks lower than before: those whom its
-// claims keep waiting may rank before it now.
-func (s *Scheduler) yield(l *lane) {
-	for i := range l.uses {
-		lim := l.uses[i].limit()
+// rankLowered is called when a lane that waits ranks lower than before: lanes that its claims keep
+// waiting may rank before it now.
+func (s *Scheduler) rankLowered(l *lane) {
+	for i := range l.refs {
+		lim := l.refs[i].limit()
 		if c := lim.claim(); c != nil && c.lane == l {
 			s.unblock(lim)
 		}
 	}
 }
 
-// raised is called when a limit may open later than before because of its debt.
-func (s *Scheduler) raised(lim *limit) {
+// debtRaised is called when a limit may open later than before because of its debt.
+func (s *Scheduler) debtRaised(lim *limit) {
 	if lim.contest == nil {
 		return
 	}
-	for q := &lim.contest.pledges; q.len() > 0 && q.top().most < lim.state.TAT; {
-		s.unblock(q.top().claim.limit)
+	for q := &lim.contest.watches; q.Len() > 0 && q.Top().most < lim.state.TAT; {
+		s.unblock(q.Top().claim.limit)
 	}
 }
 
-// upset is raised for whatever else may have it open later.
-func (s *Scheduler) upset(lim *limit) {
+// opensLater is debtRaised for any other reason.
+func (s *Scheduler) opensLater(lim *limit) {
 	if lim.contest == nil {
 		return
 	}
-	for q := &lim.contest.pledges; q.len() > 0; {
-		s.unblock(q.top().claim.limit)
+	for q := &lim.contest.watches; q.Len() > 0; {
+		s.unblock(q.Top().claim.limit)
 	}
 }
 
-// early is a claim that blocked a gate at an instant to come.
-type early struct {
+// earlyClaim is a claim that blocked a gate at an instant to come.
+type earlyClaim struct {
 	claim *claim
 	at    int64
 }
 
-// unblockEarly takes back what claims did at instants that are still to come: by
-// then there may be no reason for it.
-func (s *Scheduler) unblockEarly() {
-	for _, e := range s.early {
+// undoEarlyClaims undoes what claims did at instants that are still to come: there may be no
+// reason for it when they come.
+func (s *Scheduler) undoEarlyClaims() {
+	for _, e := range s.earlyClaims {
 		c := e.claim
 		if e.at <= s.tau || c.limit.claim() != c {
 			continue
@@ -168,11 +168,11 @@ func (s *Scheduler) unblockEarly() {
 			c.limit.contest.claim = nil
 		}
 	}
-	s.keepEarly()
+	s.forgetEarlyClaims()
 }
 
-// keepEarly is called when a decision makes such an instant its own.
-func (s *Scheduler) keepEarly() {
-	clear(s.early)
-	s.early = s.early[:0]
+// forgetEarlyClaims is called when such an instant becomes that of a decision: the claims stay.
+func (s *Scheduler) forgetEarlyClaims() {
+	clear(s.earlyClaims)
+	s.earlyClaims = s.earlyClaims[:0]
 }

@@ -148,38 +148,6 @@ func TestHeadsThatWaitElsewhereAreNotInTheWay(t *testing.T) {
 	})
 }
 
-// No limit is idle for the sake of a hold, even if a head of the highest rank is only
-// waiting for its end.
-func TestNoLimitIsIdleForAHold(t *testing.T) {
-	p := rate(10, time.Second, 1)
-	for _, held := range []string{"x", "overdue", "other"} {
-		w := newWorld(t, Config{Workers: many})
-		w.submit("first", limitOn("x", p))
-		w.step()
-		w.submitAt(1, "overdue", limitOn("x", p), limitOn("other", perKey))
-		w.delay(held, 60*sec+50*ms)
-		w.busy("quick", limitOn("x", p), 700)
-		w.run()
-		var want []int64
-		switch held {
-		case "x":
-			w.wantSlots("overdue", 60*sec+50*ms)
-			w.wantSteady("quick", limitOn("x", p), 60*sec+150*ms, 700)
-			continue
-		default:
-			w.wantSlots("overdue", 60*sec+100*ms)
-		}
-		for i := range int64(700) {
-			at := 100*ms + i*100*ms
-			if at >= 60*sec+100*ms {
-				at += 100 * ms
-			}
-			want = append(want, at)
-		}
-		w.wantSlots("quick", want...)
-	}
-}
-
 // saving is a world in which a job saves up for x, to start at 5 s, and a claim keeps
 // another of lower rank waiting that could start from 4.6 s on.
 func saving(t *testing.T, dates Dates) (w *world, saver, other *Job) {
@@ -289,19 +257,17 @@ func TestPatienceGoesByTheParamsOfNow(t *testing.T) {
 	}
 }
 
-// Where the picture of a limit is in doubt, the backend is asked before anybody waits.
-func TestNobodyWaitsForAPictureInDoubt(t *testing.T) {
-	w, saver, other := saving(t, Dates{})
-	w.answer = func(j *Job) {
-		if j == saver {
-			w.Refused(w.now, j, Refusal{Binding: 1, Until: 3600 * sec}) // y: others have taken it
-			return
+// Trap 2: no interval is so long that a head is overdue as soon as it is ready.
+func TestPatienceDoesNotOverflow(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, years := range []time.Duration{1, 70, 80, 99} {
+		w := newWorld(t, Config{Workers: many})
+		w.runUntil(sec)
+		j := newJob(0)
+		w.Submit(sec, j, "a", 0, []backend.Limit{limitOn("x", rate(1, years*year, 1))})
+		least := sec + int64(min(years, 70)*year) // as good as never
+		if at := j.lane.overdue(); at < least {
+			t.Errorf("a head under a limit of one in %d years is overdue at %d, want %d at least", years, at, least)
 		}
-		w.grant(j)
-	}
-	w.Doubt(w.now, "x")
-	w.runUntil(w.now)
-	if got, want := other.Slot, w.now; got != want {
-		t.Errorf("the other job starts at %v, want %v", time.Duration(got), time.Duration(want))
 	}
 }

@@ -4,36 +4,38 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+
+	"github.com/freqlimit/dispatcher/internal/pqueue"
 )
 
-// cohort is the lanes that wait for the same gates. While it has lanes it sits
-// at one of the gates: at a closed one, or at one that has to be looked at.
+// cohort is the lanes that wait for the same gates. While it has lanes it is attached to one of
+// the gates: a closed one, or one that has to be looked at.
 type cohort struct {
-	cross *crossing // nil: the gate at which it sits, and no other
-	lanes queue[*lane]
+	gates *gateSet // nil: only the gate to which it is attached
+	lanes pqueue.Queue[*lane]
 
-	at  *gate // where it sits; nil without lanes
+	at  *gate // to which it is attached; nil without lanes
 	pos int32 // in at.waiting
 }
 
-// crossing is two or more gates for which lanes wait.
-type crossing struct {
-	gates []*gate
-	sat   []int64 // for stays: how long the cohort has been at each gate
-	shown int64   // what the meter showed when that was added up
+// gateSet is two or more gates for which lanes wait.
+type gateSet struct {
+	gates   []*gate
+	waited  []int64 // in a forecast: how long the cohort has been at each gate, in units of waitUnit
+	reading int64   // of the meter when that was added up
 }
 
-// before implements element, for the cohorts at a gate. Each must have a lane.
-func (c *cohort) before(o *cohort) bool { return c.lanes.top().before(o.lanes.top()) }
-func (c *cohort) place() *int32         { return &c.pos }
+// Before implements [pqueue.Element], for the cohorts at a gate. Each must have a lane.
+func (c *cohort) Before(o *cohort) bool { return c.lanes.Top().Before(o.lanes.Top()) }
+func (c *cohort) Position() *int32      { return &c.pos }
 
 func (c *cohort) has(g *gate) bool {
-	return c.at == g || c.cross != nil && slices.Contains(c.cross.gates, g)
+	return c.at == g || c.gates != nil && slices.Contains(c.gates.gates, g)
 }
 
-// binding is the gate that opens last, if any is closed at tau.
+// binding returns the gate that opens last, nil if all are open at tau.
 func (c *cohort) binding(tau int64) *gate {
-	if c.cross == nil {
+	if c.gates == nil {
 		if c.at.open() > tau {
 			return c.at
 		}
@@ -41,7 +43,7 @@ func (c *cohort) binding(tau int64) *gate {
 	}
 	var last *gate
 	latest := tau
-	for _, g := range c.cross.gates {
+	for _, g := range c.gates.gates {
 		if at := g.open(); at > latest {
 			last, latest = g, at
 		}
@@ -49,16 +51,16 @@ func (c *cohort) binding(tau int64) *gate {
 	return last
 }
 
-// settle puts a lane into the cohort where it has to wait. If the gate that
-// binds the lane now is used by no other lane, that is all it waits for; else it
-// waits for all gates that it shares. A gate that only this lane uses, and which
-// is open, stays open until the lane itself is taken.
-func (s *Scheduler) settle(l *lane) {
+// joinCohort puts a lane into the cohort where it has to wait. If no other lane uses the gate
+// that opens last for it, the lane waits for that gate alone. Otherwise it waits for all gates
+// that it shares with others. A gate that only this lane uses does not matter once it is open: it
+// stays open until the lane itself is taken.
+func (s *Scheduler) joinCohort(l *lane) {
 	var binding *gate
 	latest := s.tau
 	shared := s.shared[:0]
-	for i := range l.uses {
-		g := l.uses[i].gate
+	for i := range l.refs {
+		g := l.refs[i].gate
 		if at := g.open(); at > latest {
 			binding, latest = g, at
 		}
@@ -69,95 +71,94 @@ func (s *Scheduler) settle(l *lane) {
 	s.shared = shared
 	switch {
 	case binding != nil && binding.limit.refs == 1:
-		s.join(l, &binding.solo, binding)
-	case len(shared) == 0 && l.head.terms == nil:
-		s.join(l, &s.free.solo, &s.free)
+		s.addToCohort(l, &binding.solo, binding)
+	case len(shared) == 0 && l.head.set == nil:
+		s.addToCohort(l, &s.free.solo, &s.free)
 	case len(shared) == 0:
-		s.join(l, &s.unbound.solo, &s.unbound)
+		s.addToCohort(l, &s.unbound.solo, &s.unbound)
 	case len(shared) == 1:
-		s.join(l, &shared[0].solo, shared[0])
+		s.addToCohort(l, &shared[0].solo, shared[0])
 	default:
 		if binding == nil {
 			binding = shared[0]
 		}
-		s.join(l, s.cohortOf(shared), binding)
+		s.addToCohort(l, s.cohortOf(shared), binding)
 	}
 }
 
-// cohortOf returns the cohort of two or more gates, which it sorts.
+// cohortOf sorts gates, of which there are two or more, and returns their cohort.
 func (s *Scheduler) cohortOf(gates []*gate) *cohort {
-	name := s.sortedName(gates)
-	c, ok := s.cohorts.Get(string(name))
+	key := s.sortedGateKey(gates)
+	c, ok := s.cohorts.Get(string(key))
 	if !ok {
-		c = &cohort{cross: &crossing{gates: slices.Clone(gates)}}
-		s.cohorts.Set(string(name), c)
+		c = &cohort{gates: &gateSet{gates: slices.Clone(gates)}}
+		s.cohorts.Set(string(key), c)
 	}
 	return c
 }
 
-// sortedName returns what gates are called together, which it sorts: until the next call.
-func (s *Scheduler) sortedName(gates []*gate) []byte {
+// sortedGateKey sorts gates and returns their gateKey. It is valid until the next call.
+func (s *Scheduler) sortedGateKey(gates []*gate) []byte {
 	slices.SortFunc(gates, func(a, b *gate) int { return cmp.Compare(a.id, b.id) })
-	s.cohortName = gatesName(gates, s.cohortName)
-	return s.cohortName
+	s.gateKey = gateKey(gates, s.gateKey)
+	return s.gateKey
 }
 
-// gatesName returns what a cohort of these gates is called in Scheduler.cohorts, in
+// gateKey returns the key under which Scheduler.cohorts has the cohort of these gates, in
 // the given memory.
-func gatesName(gates []*gate, memory []byte) []byte {
-	name := memory[:0]
+func gateKey(gates []*gate, memory []byte) []byte {
+	key := memory[:0]
 	for _, g := range gates {
-		name = binary.LittleEndian.AppendUint64(name, g.id)
+		key = binary.LittleEndian.AppendUint64(key, g.id)
 	}
-	return name
+	return key
 }
 
-// join adds a lane to a cohort, which comes to sit at g if it sits nowhere.
-func (s *Scheduler) join(l *lane, c *cohort, g *gate) {
+// addToCohort adds a lane to a cohort, and attaches the cohort to g if it is attached to no gate.
+func (s *Scheduler) addToCohort(l *lane, c *cohort, g *gate) {
 	l.cohort = c
-	c.lanes.push(l)
+	c.lanes.Push(l)
 	if c.at == nil {
-		s.sit(c, g)
-	} else if c.lanes.top() == l {
+		s.attach(c, g)
+	} else if c.lanes.Top() == l {
 		s.rerank(c)
 	}
-	s.waits(c.at, 1)
-	l.stay().come(c, s.meter.shows)
+	s.countWaiting(c.at, 1)
+	l.waitLog().arrive(c, s.meter.shows)
 }
 
-// unsettle takes a lane out of its cohort.
-func (s *Scheduler) unsettle(l *lane) {
+// leaveCohort takes a lane out of its cohort.
+func (s *Scheduler) leaveCohort(l *lane) {
 	c := l.cohort
-	s.waits(c.at, -1)
-	l.stay().leave(c, s.meter.shows)
+	s.countWaiting(c.at, -1)
+	l.waitLog().leave(c, s.meter.shows)
 	l.cohort = nil
-	first := c.lanes.top() == l
-	c.lanes.remove(l)
-	if c.lanes.len() == 0 {
-		s.rise(c)
-		if c.cross != nil {
-			s.cohortName = gatesName(c.cross.gates, s.cohortName)
-			s.cohorts.Delete(string(s.cohortName))
+	first := c.lanes.Top() == l
+	c.lanes.Remove(l)
+	if c.lanes.Len() == 0 {
+		s.detach(c)
+		if c.gates != nil {
+			s.gateKey = gateKey(c.gates.gates, s.gateKey)
+			s.cohorts.Delete(string(s.gateKey))
 		}
 	} else if first {
 		s.rerank(c)
 	}
 }
 
-// rerank is called when the first lane of a cohort is another, or has another
-// rank.
+// rerank is called when a cohort has another first lane, or its first lane has another rank.
 func (s *Scheduler) rerank(c *cohort) {
 	g := c.at
-	g.waiting.fix(c)
+	g.waiting.Fix(c)
 	s.advanced(g)
 }
 
-// advanced is called when the first lane of a gate may be another, or rank
-// higher than before.
+// advanced is called when a gate may have another first lane, or its first lane may rank higher
+// than before.
 func (s *Scheduler) advanced(g *gate) {
 	switch {
 	case g.in == ready:
-		s.ready.fix((*readyGate)(g))
+		s.ready.Fix((*readyGate)(g))
 	case g.in == inTree:
 		s.reranked(g)
 	case g.blocked:
@@ -165,7 +166,7 @@ func (s *Scheduler) advanced(g *gate) {
 	}
 }
 
-// reranked is called when the first lane of a gate in a tree is another, or has another
+// reranked is called when a gate in a tree has another first lane, or its first lane has another
 // rank.
 func (s *Scheduler) reranked(g *gate) {
 	t := g.limit.tree
@@ -173,28 +174,28 @@ func (s *Scheduler) reranked(g *gate) {
 	s.refresh(t)
 }
 
-// sit puts a cohort at a gate.
-func (s *Scheduler) sit(c *cohort, g *gate) {
+// attach attaches a cohort to a gate.
+func (s *Scheduler) attach(c *cohort, g *gate) {
 	c.at = g
-	g.waiting.push(c)
+	g.waiting.Push(c)
 	switch {
-	case g.waiting.len() == 1:
+	case g.waiting.Len() == 1:
 		s.watch(g)
-	case g.waiting.top() == c:
+	case g.waiting.Top() == c:
 		s.advanced(g)
 	}
 }
 
-// rise takes a cohort away from its gate.
-func (s *Scheduler) rise(c *cohort) {
+// detach is the opposite of attach.
+func (s *Scheduler) detach(c *cohort) {
 	g := c.at
 	c.at = nil
-	first := g.waiting.top() == c
-	if g.waiting.len() > 1 {
-		g.waiting.remove(c)
+	first := g.waiting.Top() == c
+	if g.waiting.Len() > 1 {
+		g.waiting.Remove(c)
 		switch {
 		case first && g.in == ready:
-			s.ready.fix((*readyGate)(g))
+			s.ready.Fix((*readyGate)(g))
 		case first && g.in == inTree:
 			s.reranked(g)
 		}
@@ -202,23 +203,23 @@ func (s *Scheduler) rise(c *cohort) {
 	}
 	// The queue of gates goes by the first cohort, so the gate leaves first.
 	s.unwatch(g)
-	g.waiting.remove(c)
+	g.waiting.Remove(c)
 }
 
-// move is rise and sit.
+// move detaches a cohort from its gate and attaches it to g.
 func (s *Scheduler) move(c *cohort, g *gate) {
-	if s.stays && c.cross != nil {
-		c.cross.sit(c.at, s.meter.shows)
+	if s.logWaits && c.gates != nil {
+		c.gates.addUp(c.at, s.meter.shows)
 	}
-	n := c.lanes.len()
-	s.waits(c.at, -n)
-	s.waits(g, n)
-	s.rise(c)
-	s.sit(c, g)
+	n := c.lanes.Len()
+	s.countWaiting(c.at, -n)
+	s.countWaiting(g, n)
+	s.detach(c)
+	s.attach(c, g)
 }
 
-// watch puts a gate with cohorts where it will be found: by time while it is
-// closed, by rank when it is open.
+// watch puts a gate with cohorts into its queue: by time while it is closed, by rank when it is
+// open.
 func (s *Scheduler) watch(g *gate) {
 	if t := g.tree(); t != nil {
 		t.insert(g)
@@ -226,10 +227,10 @@ func (s *Scheduler) watch(g *gate) {
 	} else if at := g.open(); at > s.tau {
 		g.at = at
 		g.in = timed
-		s.timed.push((*timedGate)(g))
+		s.timed.Push((*timedGate)(g))
 	} else {
 		g.in = ready
-		s.ready.push((*readyGate)(g))
+		s.ready.Push((*readyGate)(g))
 	}
 }
 
@@ -237,9 +238,9 @@ func (s *Scheduler) watch(g *gate) {
 func (s *Scheduler) unwatch(g *gate) {
 	switch g.in {
 	case timed:
-		s.timed.remove((*timedGate)(g))
+		s.timed.Remove((*timedGate)(g))
 	case ready:
-		s.ready.remove((*readyGate)(g))
+		s.ready.Remove((*readyGate)(g))
 	case inTree:
 		g.limit.tree.remove(g)
 		s.refresh(g.limit.tree)
@@ -250,7 +251,7 @@ func (s *Scheduler) unwatch(g *gate) {
 	g.in = nowhere
 }
 
-// rewatch looks again at whether a gate is closed.
+// rewatch puts a gate into the queue where it belongs now.
 func (s *Scheduler) rewatch(g *gate) {
 	if g.in == inTree || g.ofTree() {
 		s.refresh(g.limit.tree)

@@ -1,86 +1,73 @@
 package schedule
 
-import "github.com/freqlimit/dispatcher/gcra"
+import (
+	"github.com/freqlimit/dispatcher/internal/pqueue"
+)
 
-// A job that costs more than the Burst of one of its limits can never start. None is
-// submitted, but params change while jobs wait. The gate of such jobs is shut from then
-// on: they charge nothing and claim nothing. RuleOut ends them a few at a time, so that a
-// million of them hold nobody up. It finds them through the limit, which knows the
-// terms that cost more than one event, the dearest first.
+// A job that costs more than the Burst of one of its limits is impossible: it can never start.
+// None is submitted, but params change while jobs wait. The gate of such jobs is shut from then
+// on: they charge nothing and claim nothing. RemoveImpossible removes them a few at a time, so
+// that a million of them delay nobody. It finds them through the limit, which has a queue of the
+// limit sets that cost more than one event, the highest cost first.
 
-// never is when a shut gate opens: later than any other, and far enough from the end of
-// time to reckon with.
+// never is the instant at which a shut gate opens: later than all others, and early enough that
+// sums with it do not overflow.
 const never = int64(1) << 62
 
-// bill is what there is of terms that cost more than one event under one limit at least.
-type bill struct {
-	terms   *terms
+// costlySet is kept for a limit set that costs more than one event under at least one limit.
+type costlySet struct {
+	set     *limitSet
 	seq     uint64 // of the job that came first, or of one before it
-	waiting int    // its jobs that wait, those that ask not counted
-	alone   *Job   // the one that waits, if it has dates: it shares its terms with no other
-	first   *Job   // else the first of them; nil if it has to be looked for in the lane
+	waiting int    // its jobs that wait and do not ask
+	alone   *Job   // the job that waits, if it has dates: it shares its limit set with no other
+	first   *Job   // else the first of them; nil if next has to search the lane
 	lane    *lane
 
-	prices []price
-	one    [1]price // the memory of prices, if they are no more
+	costs  []setCost
+	memory [1]setCost // the memory of costs, if one is enough
 }
 
-// price is what costly terms cost under one limit.
-type price struct {
-	of   *bill
-	lim  *limit
-	cost int
-	pos  int32 // in limit.prices, while jobs wait
+// setCost is what a costly limit set costs under one limit.
+type setCost struct {
+	costlySet *costlySet
+	lim       *limit
+	cost      int
+	pos       int32 // in limit.costs, while jobs wait
 }
 
-// before implements element, for the prices of a limit.
-func (p *price) before(o *price) bool {
-	return p.cost > o.cost || p.cost == o.cost && p.of.seq < o.of.seq
+// Before implements [pqueue.Element], for the costs of a limit.
+func (p *setCost) Before(o *setCost) bool {
+	return p.cost > o.cost || p.cost == o.cost && p.costlySet.seq < o.costlySet.seq
 }
-func (p *price) place() *int32 { return &p.pos }
+func (p *setCost) Position() *int32 { return &p.pos }
 
-// suit makes a gate go by the params of its limit.
-func (g *gate) suit(p gcra.FreqLimitParams) {
-	most := max(p.Burst, 1)
-	g.shut = g.cost > most
-	switch t := g.tree(); {
-	case g.shut:
-		g.also = &shutUntil
-	case t != nil:
-		g.also = &t.turn
-	default:
-		g.also = &openFrom
-	}
-	g.headroom = gcra.Headroom(p, min(g.cost, most))
-}
-
-// appraise notes what new terms cost.
-func (s *Scheduler) appraise(t *terms) {
-	var b *bill
+// addCostlySet makes the costlySet of a new limit set, if it is costly.
+func (s *Scheduler) addCostlySet(t *limitSet) {
+	var b *costlySet
 	for i, lim := range t.under {
 		cost := t.limits[i].Units()
 		if cost == 1 {
 			continue
 		}
 		if b == nil {
-			b = &bill{terms: t, seq: s.seq}
-			b.prices = b.one[:0]
+			b = &costlySet{set: t, seq: s.seq}
+			b.costs = b.memory[:0]
 		}
-		b.prices = append(b.prices, price{of: b, lim: lim, cost: cost})
+		b.costs = append(b.costs, setCost{costlySet: b, lim: lim, cost: cost})
 	}
 	if b == nil {
 		return
 	}
-	s.bills.Set(t, b)
+	s.costlySets.Set(t, b)
 	t.costly = true
 }
 
-// await notes that a job waits from now on, when it is where it waits.
-func (s *Scheduler) await(j *Job) {
-	if j.terms == nil || !j.terms.costly {
+// startWaiting notes that a job waits from now on. It is called when the job is in its place.
+func (s *Scheduler) startWaiting(j *Job) {
+	if j.set == nil || !j.set.costly {
 		return
 	}
-	b, _ := s.bills.Get(j.terms)
+	b, _ := s.costlySets.Get(j.set)
 	b.waiting++
 	switch {
 	case j.hasDates():
@@ -91,22 +78,22 @@ func (s *Scheduler) await(j *Job) {
 	if b.waiting > 1 {
 		return
 	}
-	for i := range b.prices {
-		p := &b.prices[i]
-		if p.lim.prices == nil {
-			p.lim.prices = &queue[*price]{}
+	for i := range b.costs {
+		p := &b.costs[i]
+		if p.lim.costs == nil {
+			p.lim.costs = &pqueue.Queue[*setCost]{}
 		}
-		p.lim.prices.push(p)
-		s.lower(p.lim)
+		p.lim.costs.Push(p)
+		s.checkBurst(p.lim)
 	}
 }
 
-// unawait notes that a job waits no longer, while it still is where it did.
-func (s *Scheduler) unawait(j *Job) {
-	if j.terms == nil || !j.terms.costly {
+// stopWaiting notes that a job waits no longer. It is called while the job is still in its place.
+func (s *Scheduler) stopWaiting(j *Job) {
+	if j.set == nil || !j.set.costly {
 		return
 	}
-	b, _ := s.bills.Get(j.terms)
+	b, _ := s.costlySets.Get(j.set)
 	b.waiting--
 	b.alone = nil
 	b.lane = j.lane
@@ -115,7 +102,7 @@ func (s *Scheduler) unawait(j *Job) {
 		for b.first != nil && b.first.gone() {
 			b.first = b.first.next
 		}
-		if b.first != nil && b.first.terms != b.terms {
+		if b.first != nil && b.first.set != b.set {
 			b.first = nil
 		}
 	}
@@ -124,18 +111,18 @@ func (s *Scheduler) unawait(j *Job) {
 	}
 }
 
-// unlist takes prices that nobody waits to pay out of the limits.
-func (b *bill) unlist() {
-	for i := range b.prices {
-		p := &b.prices[i]
-		if p.lim.prices.remove(p); p.lim.prices.len() == 0 {
-			p.lim.prices = nil
+// unlist takes the costs out of the limits: no job of the set waits.
+func (b *costlySet) unlist() {
+	for i := range b.costs {
+		p := &b.costs[i]
+		if p.lim.costs.Remove(p); p.lim.costs.Len() == 0 {
+			p.lim.costs = nil
 		}
 	}
 }
 
 // next returns a job that waits.
-func (b *bill) next() *Job {
+func (b *costlySet) next() *Job {
 	switch {
 	case b.alone != nil:
 		return b.alone
@@ -146,33 +133,33 @@ func (b *bill) next() *Job {
 	if b.lane.state == asking {
 		j = j.next
 	}
-	for j.terms != b.terms || j.gone() {
+	for j.set != b.set || j.gone() {
 		j = j.next
 	}
 	return j
 }
 
-// worthless is called when costly terms have no jobs any more.
-func (s *Scheduler) worthless(t *terms) {
-	if b, _ := s.bills.Get(t); b.waiting > 0 {
+// dropCostlySet is called when a costly limit set has no more jobs.
+func (s *Scheduler) dropCostlySet(t *limitSet) {
+	if b, _ := s.costlySets.Get(t); b.waiting > 0 {
 		b.unlist()
 	}
-	s.bills.Delete(t)
+	s.costlySets.Delete(t)
 }
 
-// single gives a job that gets dates terms of its own, if they are costly.
-func (s *Scheduler) single(j *Job) {
-	if j.terms == nil || !j.terms.costly || j.terms.jobs == 1 {
+// ownSet gives a job that gets dates a limit set of its own, if its set is costly.
+func (s *Scheduler) ownSet(j *Job) {
+	if j.set == nil || !j.set.costly || j.set.jobs == 1 {
 		return
 	}
-	j.terms.jobs--
-	j.terms = s.resolve(j.terms.limits)
-	j.terms.jobs = 1
-	s.appraise(j.terms)
+	j.set.jobs--
+	j.set = s.resolve(j.set.limits)
+	j.set.jobs = 1
+	s.addCostlySet(j.set)
 }
 
-// hopeless reports whether a job under these terms can never start.
-func (t *terms) hopeless() bool {
+// impossible reports whether a job with this limit set can never start.
+func (t *limitSet) impossible() bool {
 	for i, lim := range t.under {
 		if t.limits[i].Units() > lim.params.Burst {
 			return true
@@ -181,54 +168,54 @@ func (t *terms) hopeless() bool {
 	return false
 }
 
-// lower is called when the Burst of a limit may be less than what a job costs.
-func (s *Scheduler) lower(lim *limit) {
-	if !lim.lowered && lim.rulesOut() {
-		lim.lowered = true
+// checkBurst is called when the Burst of a limit may be less than the cost of a job that waits.
+func (s *Scheduler) checkBurst(lim *limit) {
+	if !lim.burstLowered && lim.hasImpossible() {
+		lim.burstLowered = true
 		s.lowered = append(s.lowered, lim)
 	}
 }
 
-// rulesOut reports whether a job waits that costs more than the Burst.
-func (lim *limit) rulesOut() bool {
-	return lim.prices != nil && lim.prices.top().cost > lim.params.Burst
+// hasImpossible reports whether a job waits that costs more than the Burst.
+func (lim *limit) hasImpossible() bool {
+	return lim.costs != nil && lim.costs.Top().cost > lim.params.Burst
 }
 
-// ruling returns a limit for which a job that waits costs too much, or nil.
-func (s *Scheduler) ruling() *limit {
+// nextLowered returns a limit with an impossible job that waits, nil if there is none.
+func (s *Scheduler) nextLowered() *limit {
 	for len(s.lowered) > 0 {
 		last := len(s.lowered) - 1
 		lim := s.lowered[last]
-		if lim.rulesOut() {
+		if lim.hasImpossible() {
 			return lim
 		}
-		lim.lowered = false
+		lim.burstLowered = false
 		s.lowered[last] = nil
 		s.lowered = s.lowered[:last]
 	}
 	return nil
 }
 
-// RuleOut ends the waiting of jobs that cost more than the Burst of one of their limits,
-// since its params have changed. It looks at n jobs at most, one at least, calls f for
-// each that is gone, and reports whether there are more. It is to be called after all
-// that may change params or bring a job back, until it returns false.
-func (s *Scheduler) RuleOut(now int64, n int, f func(*Job)) (more bool) {
+// RemoveImpossible removes waiting jobs that cost more than the Burst of one of their limits
+// because its params have changed. It looks at n jobs at most, one at least, calls f for each
+// that it removes, and reports whether there are more. The caller calls it after everything that
+// may change params or bring a job back, until it returns false.
+func (s *Scheduler) RemoveImpossible(now int64, n int, f func(*Job)) (more bool) {
 	if len(s.cuts) > 0 {
 		return len(s.lowered) > 0 // the jobs may be among those that are cut off
 	}
 	var at *Job // the next one to look at is behind it; nil: wherever there is one
 	inVain := 0
-	for lim := s.ruling(); lim != nil; lim = s.ruling() {
+	for lim := s.nextLowered(); lim != nil; lim = s.nextLowered() {
 		if n == 0 {
 			return true
 		}
 		n--
-		j, before := lim.prices.top().of.next(), at
+		j, before := lim.costs.Top().costlySet.next(), at
 		if at == nil || at.next == nil {
 			before = nil
-		} else if j = at.next; j.gone() || j.terms == nil || !j.terms.hopeless() {
-			if at = j; inVain == mostInVain {
+		} else if j = at.next; j.gone() || j.set == nil || !j.set.impossible() {
+			if at = j; inVain == maxInVain {
 				at = nil
 			}
 			inVain++
@@ -244,7 +231,7 @@ func (s *Scheduler) RuleOut(now int64, n int, f func(*Job)) (more bool) {
 	return false
 }
 
-// mostInVain is how many jobs in a row RuleOut looks at because they stand behind one
-// that it has ended. Such jobs are often of one kind, and to take one out from behind
-// another that is known is quick.
-const mostInVain = 16
+// maxInVain is how many possible jobs in a row RemoveImpossible looks at because they stand behind
+// one that it has removed. Jobs that stand together are often of one kind, and to remove a job is
+// quick if the one in front of it is known.
+const maxInVain = 16

@@ -161,7 +161,7 @@ func TestTrap6ShutGate(t *testing.T) {
 // wantGates fails the test unless all gates open at instants that can be reckoned with.
 func (w *world) wantGates() {
 	w.tb.Helper()
-	for key, n := range w.names.All() {
+	for key, n := range w.keys.All() {
 		if n.limit == nil {
 			continue
 		}
@@ -173,30 +173,9 @@ func (w *world) wantGates() {
 	}
 }
 
-// A Burst that is raised again before a job was found lets it wait on.
-func TestLoweredAndRaised(t *testing.T) {
-	inEachOrder(t, func(t *testing.T, order Order) {
-		w := newWorld(t, Config{Workers: many, Order: order})
-		p := rate(1, time.Second, 5)
-		w.submit("first", costly("x", p, 5))
-		w.step()
-		dear := w.submit("a", costly("x", p, 5))
-		w.submit("a", limitOn("x", p))
-		w.submit("b", limitOn("x", p))
-		w.setParams("x", rate(1, time.Second, 4))
-		w.setParams("x", p)
-		w.run()
-		w.wantFailed()
-		w.wantIdle()
-		if n := len(w.starts); n != 4 || !slices.ContainsFunc(w.starts, func(s started) bool { return s.Job == dear }) {
-			t.Errorf("%d jobs have started, want 4, that of cost 5 among them", n)
-		}
-	})
-}
-
-// Terms that jobs share, of which one waits apart or comes back late, are found
+// A limit set that jobs share, of which one waits apart or comes back late, are found
 // wherever their jobs are.
-func TestTermsOfJobsInSeveralPlaces(t *testing.T) {
+func TestLimitSetOfJobsInSeveralPlaces(t *testing.T) {
 	w := newWorld(t, Config{Workers: many})
 	w.takes = func(*Job) int64 { return 1 << 60 }
 	p := rate(1, time.Second, 5)
@@ -229,8 +208,8 @@ func TestTermsOfJobsInSeveralPlaces(t *testing.T) {
 	w.wantNothingKept()
 }
 
-// A job with dates shares its terms with none behind it: it may leave the lane again.
-func TestTermsOfJobWithDates(t *testing.T) {
+// A job with dates shares its limit set with none behind it: it may leave the lane again.
+func TestLimitSetOfJobWithDates(t *testing.T) {
 	w := newWorld(t, Config{Workers: many})
 	w.takes = func(*Job) int64 { return 1 << 60 }
 	dear := costly("x", rate(1, time.Second, 5), 5)
@@ -249,7 +228,7 @@ func TestTermsOfJobWithDates(t *testing.T) {
 
 // However many jobs fail, a step does little: what it looks at does not grow with the
 // lane, nor with what has failed before.
-func TestRuleOutBitByBit(t *testing.T) {
+func TestRemoveImpossibleBitByBit(t *testing.T) {
 	const jobs, slice = 20_000, 100
 	p := rate(1, time.Hour, 5)
 	for name, submit := range map[string]func(w *world, i int){
@@ -276,9 +255,9 @@ func TestRuleOutBitByBit(t *testing.T) {
 			w.setParams("x", rate(1, time.Hour, 4))
 			waiting, steps := w.Waiting(), 0
 			for more := true; more; steps++ {
-				more = w.RuleOut(0, slice, func(j *Job) { w.failed = append(w.failed, j) })
+				more = w.RemoveImpossible(0, slice, func(j *Job) { w.failed = append(w.failed, j) })
 				if l := w.lookUp("a").lane; l != nil {
-					if most := (steps + 1) * (1 + slice/mostInVain); int(l.gone) > most {
+					if most := (steps + 1) * (1 + slice/maxInVain); int(l.gone) > most {
 						t.Fatalf("%d jobs that are gone stand in a lane after %d steps, want %d at most", l.gone, steps+1, most)
 					}
 				}
@@ -295,7 +274,7 @@ func TestRuleOutBitByBit(t *testing.T) {
 
 // A lane of n jobs that all fail, and one that fails at the end of a lane of n others:
 // what a job costs does not grow with n.
-func BenchmarkRuleOut(b *testing.B) {
+func BenchmarkRemoveImpossible(b *testing.B) {
 	p, low := rate(1, time.Hour, 5), rate(1, time.Hour, 4)
 	for _, n := range []int{1_000, 1_000_000} {
 		b.Run(fmt.Sprint("all of ", n), func(b *testing.B) {
@@ -309,7 +288,7 @@ func BenchmarkRuleOut(b *testing.B) {
 				}
 				b.StartTimer()
 				w.setParams("x", low)
-				w.RuleOut(0, n, func(*Job) {})
+				w.RemoveImpossible(0, n, func(*Job) {})
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/job")
 		})
@@ -323,7 +302,7 @@ func BenchmarkRuleOut(b *testing.B) {
 			for b.Loop() {
 				w.submit("a", costly("x", p, 5))
 				w.setParams("x", low)
-				w.RuleOut(0, n, func(*Job) {})
+				w.RemoveImpossible(0, n, func(*Job) {})
 			}
 		})
 	}

@@ -2,23 +2,22 @@ package schedule
 
 import "slices"
 
-// Cut is jobs of a key that wait no longer, as soon as they are cut off, but of which
-// the scheduler has not let go: that takes time for each of them, and there may be very
-// many.
+// Cut holds the jobs of a key that were cut off. They no longer wait, but are still in the
+// scheduler, because removing each of them takes time and there may be very many.
 type Cut struct {
 	scheduler *Scheduler
 	pieces    []*piece
 }
 
-// piece is the jobs that have been cut off from one lane. They still know that lane.
+// piece is the jobs that have been cut off from one lane. Their Job.lane is still that lane.
 type piece struct {
-	jobs    lane // where they are; it has no name that the scheduler knows
+	jobs    lane // where they are; no keyState of the scheduler has this lane
 	from    *lane
-	seq     uint64 // theirs are not above it, those of all others of the lane are
+	seq     uint64 // their seqs are not above it, those of all other jobs of the lane are
 	earlier *piece // of the same lane
 }
 
-// Cut ends the waiting of all jobs of a key but one that asks.
+// Cut ends the waiting of all jobs of a key, except for one that asks.
 func (s *Scheduler) Cut(now int64, key string) *Cut {
 	s.tick(now)
 	c := &Cut{scheduler: s}
@@ -28,16 +27,16 @@ func (s *Scheduler) Cut(now int64, key string) *Cut {
 		}
 		s.drop(l)
 	}
-	s.settleTurns(now, nil) // there is none left
+	s.settleChangedGroups(now, nil) // no lane has anything to settle
 	if len(c.pieces) > 0 {
 		s.cuts = append(s.cuts, c)
 	}
 	return c
 }
 
-// cutOff cuts off all jobs of a lane, nil if none waits.
+// cutOff cuts off all jobs of a lane that wait. It returns nil if there is none.
 func (s *Scheduler) cutOff(l *lane) *piece {
-	s.touch(l)
+	s.noteLane(l)
 	var asks *Job
 	if l.state == asking {
 		asks = l.head
@@ -54,20 +53,20 @@ func (s *Scheduler) cutOff(l *lane) *piece {
 	}
 	p := &piece{from: l, seq: s.seq}
 	to := &p.jobs
-	to.name, to.rank.priority = l.name, l.rank.priority
+	to.keyState, to.rank.priority = l.keyState, l.rank.priority
 	to.head, to.tail, to.gone, to.length = l.head, l.tail, l.gone, l.length
 	l.head, l.tail, l.gone, l.length = nil, nil, 0, 0
 	s.jobs -= int(to.length)
 	if a := l.aside(); a != nil {
 		s.jobs -= a.sleepers
-		to.more().aside = *a
+		to.ensureRare().aside = *a
 		*a = aside{}
 	}
 	to.surface()
-	if s.looker != nil {
-		s.looker.cut(l, p.seq, asks)
+	if s.observer != nil {
+		s.observer.laneCut(l, p.seq, asks)
 	}
-	p.earlier = l.more().cut
+	p.earlier = l.ensureRare().cut
 	l.rare.cut = p
 	gone := l.keeps
 	if asks != nil {
@@ -81,7 +80,8 @@ func (s *Scheduler) cutOff(l *lane) *piece {
 	return p
 }
 
-// renumber tells a job that comes back from those that have been cut off since.
+// renumber gives a job that comes back a new seq, if its lane was cut since: otherwise it would
+// count as cut off.
 func (s *Scheduler) renumber(j *Job) {
 	if j.lane.cutOf(j) != nil {
 		s.seq += seqStep
@@ -102,8 +102,8 @@ func (l *lane) cutOf(j *Job) *piece {
 	return of
 }
 
-// Remove lets go of n jobs at most, calls f for each, in no particular order, and
-// reports whether there are more.
+// Remove removes n jobs at most, in no particular order. It calls f for each, and reports whether
+// there are more.
 func (c *Cut) Remove(n int, f func(*Job)) (more bool) {
 	s := c.scheduler
 	for ; n > 0 && len(c.pieces) > 0; n-- {
@@ -132,16 +132,16 @@ func (c *Cut) Remove(n int, f func(*Job)) (more bool) {
 	return len(c.pieces) > 0
 }
 
-// finish lets go of a job that has been cut off.
+// finish gives up what the scheduler has for a job that has been cut off.
 func (s *Scheduler) finish(j *Job) {
-	s.unawait(j)
+	s.stopWaiting(j)
 	if j.hasDates() {
 		s.leave(j)
 	}
 	s.over(j)
 }
 
-// forget ends what there was of a piece.
+// forget takes a piece out of its lane, when all its jobs are removed.
 func (l *lane) forget(p *piece) {
 	at := &l.rare.cut
 	for *at != p {
@@ -150,6 +150,3 @@ func (l *lane) forget(p *piece) {
 	*at = p.earlier
 	l.tidy()
 }
-
-// Number is that of the job's submission: a later one has a higher number.
-func (j *Job) Number() uint64 { return j.seq / seqStep }

@@ -4,13 +4,13 @@ import (
 	"math"
 
 	"github.com/freqlimit/dispatcher/backend"
+	"github.com/freqlimit/dispatcher/internal/pqueue"
 )
 
-// Dates are the instants that a job has of its own, beside its limits. The zero
-// value is none.
+// Dates are the instants that a job has of its own, beside its limits. The zero value has none.
 type Dates struct {
 	// NotBefore is the instant before which the job does not start. It takes its
-	// place in its lane as if it were submitted then: until then nobody waits
+	// place in its lane as if it were submitted then: until then no job waits
 	// behind it.
 	NotBefore int64
 
@@ -19,8 +19,8 @@ type Dates struct {
 	Deadline int64
 }
 
-// dated is a job that has dates, waits to run again, or is a stray. There are few, so
-// they are found by a map, and other jobs pay for a bit in their seq alone.
+// dated is what only a job has that has dates, waits to run again, or is a stray. There are few of
+// these, so a map finds them, and other jobs pay with one bit of their seq.
 type dated struct {
 	job *Job
 	Dates
@@ -30,7 +30,7 @@ type dated struct {
 	strayPos int32
 	state datedState
 
-	was      datedState // the state before it came, if that was ahead; else due
+	was      datedState // the state before it arrived, if it did so ahead of time; else due
 	tried    bool       // it is in Scheduler.tried, not dates
 	strays   bool       // it is in aside.strays
 	pressing bool       // it is in Scheduler.deadlines
@@ -40,53 +40,35 @@ type dated struct {
 type datedState uint8
 
 const (
-	due    datedState = iota // there: in its lane, asking, or running
-	asleep                   // not there, until NotBefore
+	due    datedState = iota // in its lane, asking, or running
+	asleep                   // not in the list of its lane, until NotBefore
 	held                     // in its lane, which does not compete before NotBefore while it is the head
 )
 
 // byDate is a job in Scheduler.dates.
 type byDate dated
 
-func (d *byDate) before(o *byDate) bool {
+func (d *byDate) Before(o *byDate) bool {
 	if d.NotBefore != o.NotBefore {
 		return d.NotBefore < o.NotBefore
 	}
 	return d.job.seq < o.job.seq
 }
-func (d *byDate) place() *int32 { return &d.datePos }
-
-// byDeadline is a job in Scheduler.deadlines.
-type byDeadline dated
-
-func (d *byDeadline) before(o *byDeadline) bool { return d.Deadline < o.Deadline }
-func (d *byDeadline) place() *int32             { return &d.deadlinePos }
-
-// The lowest bits of a seq say that the job has dates, that it has been removed and is
-// still between others in its lane, and that it keeps its key.
-const (
-	datedBit = 1
-	goneBit  = 2
-	keepBit  = 4
-	seqStep  = 8
-)
-
-func (j *Job) hasDates() bool { return j.seq&datedBit != 0 }
-func (j *Job) gone() bool     { return j.seq&goneBit != 0 }
+func (d *byDate) Position() *int32 { return &d.datePos }
 
 // SubmitDated is Submit for a job with dates.
 func (s *Scheduler) SubmitDated(now int64, j *Job, key string, priority int, limits []backend.Limit, dates Dates) {
-	j.seq = 0
+	j.seq &= stateBits
 	s.number(now, j)
 	l := s.find(key, priority)
-	s.touch(l)
-	j.terms = s.agree(now, limits, l.tail)
+	s.noteLane(l)
+	j.set = s.intern(now, limits, l.tail)
 	if dates.NotBefore <= j.Arrival {
 		dates.NotBefore = 0
 	}
 	if dates == (Dates{}) {
 		s.admit(now, l, j)
-		s.await(j)
+		s.startWaiting(j)
 		return
 	}
 	d := s.date(j)
@@ -101,18 +83,17 @@ func (s *Scheduler) SubmitDated(now int64, j *Job, key string, priority int, lim
 	default:
 		s.admit(now, l, j)
 	}
-	s.await(j)
+	s.startWaiting(j)
 }
 
-// Later is Finished for a job that is to run again, not before an instant. With
-// hold, it keeps its place and its key: its lane waits for it, and so do others of the
-// key, see keep.go. Else it is not there until then, and
-// goes before those that arrived after it.
+// Later is Finished for a job that is to run again, not before at. With hold, the job keeps its
+// place and its key: its lane and others of the key wait for it, see keepkey.go. Without hold, no
+// job waits for it until then, and then it goes before the jobs that arrived after it.
 func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 	s.tick(now)
 	l := j.lane
-	s.touch(l)
-	s.returns(j)
+	s.noteLane(l)
+	s.noteReturned(j)
 	l.running--
 	s.idle++
 	s.jobs++
@@ -127,7 +108,7 @@ func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 	} else {
 		s.setApart(l, d, asleep)
 	}
-	s.await(j)
+	s.startWaiting(j)
 	s.next(now, l)
 }
 
@@ -137,43 +118,35 @@ func (s *Scheduler) setApart(l *lane, d *dated, state datedState) {
 	if state == asleep {
 		l.sleep(d)
 	}
-	s.dates.push((*byDate)(d))
+	s.dates.Push((*byDate)(d))
 }
 
-// date returns what there is of a job's dates, and makes it if need be.
+// date returns the dated of a job. If there is none it makes one.
 func (s *Scheduler) date(j *Job) *dated {
 	if d := s.datesOf(j); d != nil {
 		return d
 	}
-	s.single(j)
+	s.ownSet(j)
 	d := &dated{job: j}
 	j.seq |= datedBit
 	s.dated.Set(j, d)
 	return d
 }
 
-// datesOf returns what there is of a job's dates, nil if it has none.
+// datesOf returns the dated of a job, nil if it has none.
 func (s *Scheduler) datesOf(j *Job) *dated {
 	d, _ := s.dated.Get(j)
 	return d
 }
 
-// press watches over a job's deadline.
-func (s *Scheduler) press(d *dated) {
-	if d.Deadline != 0 && !d.pressing {
-		d.pressing = true
-		s.deadlines.push((*byDeadline)(d))
-	}
-}
-
-// leave takes a job that has dates, and waits no more, out of the queues.
+// leave takes a job that has dates out of the queues: it waits no longer.
 func (s *Scheduler) leave(j *Job) {
 	d := s.datesOf(j)
 	s.undate(d)
 	d.was = due
 	if d.pressing {
 		d.pressing = false
-		s.deadlines.remove((*byDeadline)(d))
+		s.deadlines.Remove((*byDeadline)(d))
 	}
 }
 
@@ -183,43 +156,42 @@ func (s *Scheduler) undate(d *dated) {
 	case d.state == due:
 		return
 	case d.tried:
-		s.tried.remove((*byDate)(d))
+		s.tried.Remove((*byDate)(d))
 	default:
-		s.dates.remove((*byDate)(d))
+		s.dates.Remove((*byDate)(d))
 	}
 	d.state = due
 }
 
-// mostArrivals is how many jobs come at most for one call of Next, so that many with
-// one date do not make others late: then those after it go on from there.
+// mostArrivals is how many jobs arrive at most in one call of Next. So many jobs with one date make
+// no other job late: the next calls go on from there.
 const mostArrivals = 256
 
-// mostLapses is how many jobs one call of Next ends at most that can't meet their
-// deadlines.
+// mostLapses is how many jobs that can't meet their deadlines one call of Next ends at most.
 const mostLapses = 256
 
-// arriveAll lets the jobs come whose dates have come at tau. It reports whether all have.
-func (s *Scheduler) arriveAll(now int64) bool {
-	return s.dates.first == nil && s.tried.first == nil && len(s.stirred) == 0 || s.arriveSome(now)
+// noneArrive reports whether arriveAll has nothing to do. It is apart so that it can be inlined.
+func (s *Scheduler) noneArrive() bool {
+	return s.dates.Top() == nil && s.tried.Top() == nil && len(s.changedGroups) == 0
 }
 
-// arriveSome is arriveAll if there are dates, apart so that arriveAll can be inlined.
-func (s *Scheduler) arriveSome(now int64) bool {
-	for _, q := range [...]*queue[*byDate]{&s.dates, &s.tried} {
-		for q.len() > 0 && q.top().NotBefore <= s.tau {
+// arriveAll lets the jobs arrive whose dates have come at tau. It reports whether all of them have.
+func (s *Scheduler) arriveAll(now int64) bool {
+	for _, q := range [...]*pqueue.Queue[*byDate]{&s.dates, &s.tried} {
+		for q.Len() > 0 && q.Top().NotBefore <= s.tau {
 			if s.came == mostArrivals {
-				s.settleTurns(now, nil)
+				s.settleChangedGroups(now, nil)
 				return false
 			}
 			s.came++
-			s.come(now, (*dated)(q.top()))
+			s.come(now, (*dated)(q.Top()))
 		}
 	}
-	s.settleTurns(now, nil)
+	s.settleChangedGroups(now, nil)
 	return true
 }
 
-// come lets a job compete whose date has come.
+// come lets a job arrive whose date has come.
 func (s *Scheduler) come(now int64, d *dated) {
 	l, was := d.job.lane, d.state
 	s.undate(d)
@@ -231,7 +203,7 @@ func (s *Scheduler) come(now int64, d *dated) {
 		}
 		return
 	}
-	s.touch(l)
+	s.noteLane(l)
 	if s.tau > s.decided {
 		d.was = was
 		s.ahead = append(s.ahead, d)
@@ -243,14 +215,14 @@ func (s *Scheduler) come(now int64, d *dated) {
 	s.lineUp(now, l, true)
 }
 
-// arrive puts a job into a lane, where it belongs by its arrival.
+// arrive puts a job into its place in a lane, and lets the lane compete.
 func (s *Scheduler) arrive(now int64, l *lane, j *Job) {
 	s.rejoin(l, j)
 	s.enter(now, l, true)
 }
 
-// rejoin puts a job where it belongs in its lane. A head that it does not come before
-// stays the head, with its rank.
+// rejoin puts a job into its place in its lane. If that is not before the head, the head stays the
+// head, with its rank.
 func (s *Scheduler) rejoin(l *lane, j *Job) {
 	if l.state != asking && l.head != nil && j.before(l.head) {
 		s.park(l)
@@ -261,8 +233,8 @@ func (s *Scheduler) rejoin(l *lane, j *Job) {
 	}
 }
 
-// heldUntil is when the head of a lane may compete, if it keeps others waiting for
-// that.
+// heldUntil returns the instant from which the head of a lane may compete, if the lane waits for
+// it until then.
 func (s *Scheduler) heldUntil(l *lane) int64 {
 	if l.head.hasDates() {
 		if d := s.datesOf(l.head); d.state == held {
@@ -272,111 +244,10 @@ func (s *Scheduler) heldUntil(l *lane) int64 {
 	return math.MinInt64
 }
 
-// notBefore is that of the head of a lane.
+// notBefore returns the NotBefore of the head of a lane.
 func (s *Scheduler) notBefore(l *lane) int64 {
 	if l.head.hasDates() {
 		return s.datesOf(l.head).NotBefore
 	}
 	return math.MinInt64
-}
-
-// Deadline returns the last instant at which a job may start.
-func (s *Scheduler) Deadline(j *Job) int64 {
-	if j.hasDates() {
-		if at := s.datesOf(j).Deadline; at != 0 {
-			return at
-		}
-	}
-	return math.MaxInt64
-}
-
-// Expired returns a job that has expired, and is gone, or nil if there is none. It
-// is called before and after Next. Whoever calls it no more, though it may not return
-// nil yet, does so at the instant that Wake returns.
-func (s *Scheduler) Expired(now int64) *Job {
-	if n := len(s.expired); n > 0 {
-		j := s.expired[n-1]
-		s.expired[n-1] = nil
-		s.expired = s.expired[:n-1]
-		return j
-	}
-	if s.deadlines.len() == 0 || s.deadlines.top().Deadline >= now {
-		return nil
-	}
-	j := s.deadlines.top().job
-	s.Remove(now, j)
-	return j
-}
-
-// HasExpired reports whether there are jobs that have expired and are gone, of which
-// Expired has not told.
-func (s *Scheduler) HasExpired() bool { return len(s.expired) > 0 }
-
-// Remove ends the waiting of a job, which must not be asking. The scheduler may hold
-// on to its memory for a while.
-func (s *Scheduler) Remove(now int64, j *Job) { s.remove(now, j, nil) }
-
-// remove is Remove of a job that may be known to stand right behind another.
-func (s *Scheduler) remove(now int64, j, before *Job) {
-	s.tick(now)
-	l := j.lane
-	p := l.cutOf(j)
-	if p != nil {
-		l = &p.jobs
-	} else {
-		s.touch(l)
-		s.leaves(j)
-		s.jobs--
-	}
-	s.unawait(j)
-	var d *dated
-	if j.hasDates() {
-		d = s.datesOf(j)
-		sleeps := d.state == asleep
-		s.leave(j)
-		if sleeps {
-			s.over(j)
-			l.wake(d)
-			if p == nil {
-				s.drop(l)
-			}
-			return
-		}
-	}
-	s.over(j)
-	if p != nil {
-		switch {
-		case l.head == j:
-			l.pop()
-		case d != nil && d.strays:
-			l.unstray(d)
-		default:
-			l.lose(j, before)
-		}
-		return
-	}
-	goOn := s.unkeep(l, j)
-	switch {
-	case l.head == j:
-		s.park(l)
-		l.pop()
-		s.next(now, l)
-	case d != nil && d.strays:
-		l.unstray(d)
-		s.shortened(l)
-	default:
-		l.lose(j, before)
-		s.shortened(l)
-	}
-	if goOn {
-		s.enterAll(now, l.name, nil)
-	}
-}
-
-// shortened is called when a lane has lost a job that is not its head.
-func (s *Scheduler) shortened(l *lane) {
-	if s.cfg.Order == Backlog && l.state == waiting {
-		s.promote(l)
-		s.yield(l)
-	}
 }

@@ -1,160 +1,11 @@
 package schedule
 
 import (
-	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/freqlimit/dispatcher/backend"
 )
-
-// Trap 11: jobs are removed at the head, in the middle and at the tail of a lane,
-// until few are left; the others start in their order, with no hole between them.
-func TestTrap11RemoveAnywhere(t *testing.T) {
-	inEachOrder(t, func(t *testing.T, order Order) {
-		w := newWorld(t, Config{Workers: many, Order: order})
-		var left []*Job
-		for i := range 1000 {
-			j := w.submit("k", limitOn("k", rate(1, 1, 1)))
-			setID(j, i)
-			left = append(left, j)
-		}
-		w.runUntil(0)
-		left = left[1:] // has started
-		random := rand.New(rand.NewPCG(1, 2))
-		for len(left) > 20 {
-			i := random.IntN(len(left))
-			switch random.IntN(8) {
-			case 0:
-				i = 0
-			case 1:
-				i = len(left) - 1
-			}
-			w.Remove(w.now, left[i])
-			left = slices.Delete(left, i, i+1)
-			if got := w.Waiting(); got != len(left) {
-				t.Fatalf("%d jobs wait, want %d", got, len(left))
-			}
-			if got, want := chain(left[0].lane), len(left)+int(left[0].lane.gone); got != want {
-				t.Fatalf("%d jobs are linked, want %d", got, want)
-			}
-		}
-		last := w.submit("k", limitOn("k", rate(1, 1, 1)))
-		setID(last, 1000)
-		w.run()
-		want := append([]*Job{w.starts[0].Job}, append(left, last)...)
-		if len(w.starts) != len(want) {
-			t.Fatalf("%d jobs have started, want %d", len(w.starts), len(want))
-		}
-		for i, s := range w.starts {
-			if s.Job != want[i] || s.slot != int64(i) {
-				t.Errorf("start %d is that of job %d at %d, want job %d at %d", i, idOf(s.Job), s.slot, idOf(want[i]), i)
-			}
-		}
-		w.wantIdle()
-		w.runUntil(w.now + 1000)
-		w.wantNothingKept()
-	})
-}
-
-// chain is how many jobs a lane holds on to.
-func chain(l *lane) int {
-	n := 0
-	for j := l.head; j != nil; j = j.next {
-		n++
-	}
-	return n
-}
-
-// A job that comes behind one that was removed does not share its terms, which are
-// over.
-func TestTermsOfTheRemovedAreNotShared(t *testing.T) {
-	s := New(Config{Workers: 1})
-	s.Pause()
-	under := []backend.Limit{limitOn("x", rate(1, 100, 1))}
-	s.Submit(0, newJob(0), "k", 0, nil)
-	removed := newJob(1)
-	s.Submit(0, removed, "k", 0, under)
-	s.Remove(0, removed)
-	s.Submit(0, newJob(2), "k", 0, under)
-	if got := s.lookUp("x").limit.terms; got != 1 {
-		t.Errorf("%d terms name the limit, want 1", got)
-	}
-}
-
-// To remove all jobs of a lane, each from its middle, costs no more than to submit
-// them.
-func TestRemoveCostsTheSameAnywhere(t *testing.T) {
-	const jobs = 200_000
-	s := New(Config{Workers: 1})
-	s.Pause()
-	var all []*Job
-	for i := range jobs {
-		all = append(all, newJob(i))
-		s.Submit(0, all[i], "k", 0, nil)
-	}
-	swept := 0
-	for i := len(all) - 1; i > 0; i -= 2 {
-		s.Remove(0, all[i])
-		if s.lookUp("k").lane.gone == 0 {
-			swept++
-		}
-	}
-	if swept == 0 || swept > 20 {
-		t.Errorf("%d jobs were removed in %d sweeps, want some and few", jobs/2, swept)
-	}
-}
-
-// A deadline that is the slot is met, and one a nanosecond before it is not: then
-// the job expires and charges nothing, so that the next takes the slot.
-func TestDeadlineEqualToTheSlot(t *testing.T) {
-	for _, late := range []int64{0, 1} {
-		w := newWorld(t, Config{Workers: many, Horizon: 5})
-		w.submit("k", limitOn("k", rate(1, 100, 1)))
-		j := newJob(1)
-		w.SubmitDated(0, j, "k", 0, []backend.Limit{limitOn("k", rate(1, 100, 1))}, Dates{Deadline: 100 - late})
-		w.submit("k", limitOn("k", rate(1, 100, 1)))
-		w.run()
-		if late == 0 {
-			w.wantSlots("k", 0, 100, 200)
-		} else {
-			w.wantSlots("k", 0, 100)
-		}
-		if len(w.expired) != int(late) {
-			t.Errorf("deadline %d: %d jobs expire, want %d", 100-late, len(w.expired), late)
-		}
-		w.wantIdle()
-	}
-}
-
-// In the order of Backlog a lane ranks by how many wait in it. When jobs behind its
-// head are removed, whom its claim kept waiting starts at once.
-func TestRemoveEndsAClaim(t *testing.T) {
-	w := newWorld(t, Config{Workers: many, Order: Backlog})
-	x := rate(1, 10, 2)
-	w.submit("first", costly("x", x, 2))
-	w.step()
-	var a []*Job
-	for range 10 {
-		a = append(a, w.submit("a", costly("x", x, 2)))
-	}
-	for range 9 {
-		w.submitAt(1, "urgent", limitOn("x", x)) // each takes x before a has saved up
-	}
-	w.runUntil(95) // the head of a is overdue
-	w.submit("b", limitOn("x", x))
-	w.submit("b", limitOn("x", x))
-	w.runUntil(100)
-	w.wantSlots("b") // or a would start after 110
-	w.now = 101
-	for _, j := range a[1:] {
-		w.Remove(w.now, j)
-	}
-	w.run()
-	w.wantSlots("b", 101, 130)
-	w.wantSlots("a", 120)
-	w.wantIdle()
-}
 
 // A head keeps its rank, and with it its claim, when a job comes back behind it: before
 // another, or before one that has been removed, and however it comes back.
@@ -184,7 +35,7 @@ func TestComingBackBehindTheHead(t *testing.T) {
 			s.Next(2) // the head waits for x
 			l := s.lookUp("k").lane
 			rank, overdue := l.rank, l.overdue()
-			s.Hold(40, "x", 300) // whoever waits from now on is ready later
+			s.Hold(40, "x", 300) // a head that waits from now on is ready later
 			if name != "at a date" {
 				comeBack(s, back)
 			}
@@ -222,59 +73,54 @@ func (l *lane) order() []*Job {
 	return jobs
 }
 
-// Very many jobs that can't meet their deadlines make no call of Next long: Wake has it
-// called again for the others.
-func TestLapsesAreBounded(t *testing.T) {
-	const jobs = 3*mostLapses + 10
-	s := New(Config{Workers: 2})
-	first := newJob(0)
-	s.Submit(0, first, "k", 0, []backend.Limit{limitOn("x", rate(1, 1, 1))})
-	for id := range jobs {
-		s.SubmitDated(0, newJob(1+id), "k", 0, nil, Dates{Deadline: 50})
-	}
-	s.Submit(0, newJob(1+jobs), "k", 0, nil)
-	s.Next(0)
-	s.Granted(0, first, 100) // those behind it can't start before
-	for left := jobs + 1; left > mostLapses; left -= mostLapses {
-		if j, _ := s.Next(0); j != nil {
-			t.Fatalf("job %d is taken with %d before it", idOf(j), left-1)
+// Very many jobs with one date come in bits, so that those that wait for nothing do not
+// wait for them, and go by their order all the same.
+func TestManyDatesAtOnce(t *testing.T) {
+	const jobs = 10 * mostArrivals
+	for _, horizon := range []int64{0, 5} {
+		w := newWorld(t, Config{Workers: many, Horizon: horizon})
+		slow := limitOn("slow", rate(1, 10, 1))
+		for id := range jobs {
+			w.SubmitDated(0, newJob(id), "k", 0, nil, Dates{NotBefore: 100})
+			w.SubmitDated(0, newJob(jobs+id), laneKey(id), 0, []backend.Limit{slow}, Dates{NotBefore: 100})
 		}
-		if got, want := s.Waiting(), left-mostLapses; got != want {
-			t.Fatalf("%d jobs wait, want %d", got, want)
+		w.run()
+		var free, limited []int
+		for i, s := range w.starts {
+			if id := idOf(s.Job); id < jobs {
+				free = append(free, id)
+				if s.slot != 100 {
+					t.Fatalf("horizon %d: job %d starts at %d, want 100", horizon, id, s.slot)
+				}
+			} else {
+				limited = append(limited, id)
+			}
+			if i > 0 && s.slot < w.starts[i-1].slot {
+				t.Fatalf("horizon %d: start %d is at %d, the one before at %d", horizon, i, s.slot, w.starts[i-1].slot)
+			}
 		}
-		if at, ok := s.Wake(); !ok || at > 0 {
-			t.Fatalf("Wake() = %d, %v, want 0 at the latest", at, ok)
+		if len(free) != jobs || !slices.IsSorted(free) || len(limited) != jobs || !slices.IsSorted(limited) {
+			t.Errorf("horizon %d: %d and %d jobs have started, want %d each in the order of their submission", horizon, len(free), len(limited), jobs)
 		}
-	}
-	if j, _ := s.Next(0); j == nil || idOf(j) != 1+jobs {
-		t.Errorf("Next() = %v, want the last job", j)
-	}
-	n := 0
-	for s.Expired(0) != nil {
-		n++
-	}
-	if at, ok := s.Wake(); n != jobs || ok {
-		t.Errorf("%d jobs have expired, Wake() = %d, %v; want %d and none", n, at, ok, jobs)
+		if last := w.last(); last != 100+10*(jobs-1) {
+			t.Errorf("horizon %d: the last job starts at %d, want %d", horizon, last, 100+10*(jobs-1))
+		}
 	}
 }
 
-// Jobs that have expired when all are abandoned are handed over too, once.
-func TestAbandonExpired(t *testing.T) {
-	s := New(Config{Workers: 2})
-	first := newJob(0)
-	s.Submit(0, first, "k", 0, []backend.Limit{limitOn("x", rate(1, 1, 1))})
-	for id := range 5 {
-		s.SubmitDated(0, newJob(1+id), "k", 0, nil, Dates{Deadline: 50})
+// One call of Next lets so many jobs come and no more.
+func TestArrivalsAreBounded(t *testing.T) {
+	s := New(Config{Workers: 1})
+	for id := range 3 * mostArrivals {
+		s.SubmitDated(0, newJob(id), "k", 0, nil, Dates{NotBefore: 100})
 	}
-	s.Next(0)
-	s.Granted(0, first, 100)
-	s.Next(0)
-	if !s.HasExpired() || s.Expired(0) == nil {
-		t.Fatal("no job has expired")
-	}
-	n := 0
-	s.Abandon(func(*Job) { n++ })
-	if n != 4 || s.HasExpired() || s.Expired(0) != nil {
-		t.Errorf("%d jobs are handed over, want 4, and none left", n)
+	for i := range 3 {
+		s.Next(100)
+		if got, want := s.dates.Len(), (2-i)*mostArrivals; got != want {
+			t.Errorf("%d jobs have not come after call %d, want %d", got, i, want)
+		}
+		if at, ok := s.Wake(); i == 0 && ok {
+			t.Errorf("Wake() = %d while no worker is free, want none", at)
+		}
 	}
 }

@@ -6,46 +6,45 @@ import (
 	"github.com/freqlimit/dispatcher/gcra"
 )
 
-// Expected is a start that is to be expected.
+// Expected is a start in a forecast.
 type Expected struct {
-	Job  *Job // in the forecast: Key and Priority are those of the real one
+	Job  *Job // a job of the forecast: its Key and Priority are those of the real job
 	Slot int64
 
-	// Binding is the limit that kept the job, as the head of its lane, waiting for longest.
-	// Bound is false if there was none, or if the job waited for longer for something else,
-	// such as a worker.
+	// Binding is the limit for which the job waited longest while it was the head of its lane.
+	// Bound is false if there was none, or if the job waited longer for something else, such
+	// as a worker.
 	Binding string
 	Bound   bool
 }
 
-// Forecast plays an image to its end, if each job runs for takes nanoseconds and
-// nothing else happens, and calls each for every start, in their order, until it
-// returns false. It is slow, and touches nothing of the scheduler that the image is of.
-func (im *Image) Forecast(takes int64, each func(Expected) bool) Unstarted {
-	for _, e := range im.started {
+// Forecast plays a snapshot to its end, as if each job ran for takes nanoseconds and nothing else
+// happened. It calls each for every start, in order, until each returns false. It is slow, and
+// does not touch the scheduler of the snapshot.
+func (snap *Snapshot) Forecast(takes int64, each func(Expected) bool) Unstarted {
+	for _, e := range snap.started {
 		if !each(e) {
 			return Unstarted{}
 		}
 	}
-	s, running, _ := im.scheduler(nil)
-	return s.play(im.now, running, takes, each)
+	s, running, _ := snap.scheduler(nil)
+	return s.play(snap.now, running, takes, each)
 }
 
-// Unstarted is how many jobs have no start in a forecast.
+// Unstarted counts the jobs that do not start in a forecast.
 type Unstarted struct {
 	Expired int // by their deadlines
 	Failed  int // cost more than the Burst of a limit
 	Stuck   int // are paused, or would start over 100 years from now
 }
 
-// ForecastOf is Forecast, up to the start of one job; false if it expires or does not
-// start.
-func (im *Image) ForecastOf(target *Job, takes int64) (e Expected, ok bool) {
-	s, running, stand := im.scheduler(target)
+// ForecastOf is Forecast up to the start of one job. It returns false if the job does not start.
+func (snap *Snapshot) ForecastOf(target *Job, takes int64) (e Expected, ok bool) {
+	s, running, stand := snap.scheduler(target)
 	if stand == nil {
 		return e, false
 	}
-	s.play(im.now, running, takes, func(x Expected) bool {
+	s.play(snap.now, running, takes, func(x Expected) bool {
 		if x.Job == stand {
 			e, ok = x, true
 		}
@@ -54,19 +53,19 @@ func (im *Image) ForecastOf(target *Job, takes int64) (e Expected, ok bool) {
 	return e, ok
 }
 
-// Play plays all that waits to its end, from an instant on: see [Image.Forecast].
+// Play plays all that waits to its end, from an instant on: see [Snapshot.Forecast].
 func (s *Scheduler) Play(now, takes int64, each func(Expected) bool) Unstarted {
 	return s.play(now, nil, takes, each)
 }
 
-// play takes the place of the caller, the clock and a backend that grants all it is
-// asked for. Some jobs run at first; running is in the order of slots, and so of ends.
+// play stands in for the caller, the clock and a backend that grants everything. The jobs in
+// running run at first, in the order of their slots, and so of their ends.
 func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expected) bool) (u Unstarted) {
 	defer func() { u.Stuck = s.jobs }()
 	end := now + int64(gcra.MaxSpan) // beyond, instants overflow
 	first := 0                       // of running
-	s.RuleOut(now, math.MaxInt, func(*Job) { u.Failed++ })
-	s.watchStays()
+	s.RemoveImpossible(now, math.MaxInt, func(*Job) { u.Failed++ })
+	s.startWaitLogs()
 	for {
 		for first < len(running) && running[first].Slot+takes <= now {
 			s.Finished(now, running[first], false)
@@ -84,8 +83,8 @@ func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expec
 			}
 			e := Expected{Job: j, Slot: j.Slot}
 			if ask {
-				if lim := j.lane.stay().binding(j.Slot); lim != nil {
-					e.Binding, e.Bound = lim.name.key, true
+				if lim := j.lane.waitLog().binding(j.Slot); lim != nil {
+					e.Binding, e.Bound = lim.keyState.key, true
 				}
 				s.Granted(now, j, j.Slot)
 			}
@@ -108,7 +107,7 @@ func (s *Scheduler) play(now int64, running []*Job, takes int64, each func(Expec
 	}
 }
 
-// expireAll returns how many jobs have expired.
+// expireAll drops the jobs that have expired, and returns how many there were.
 func (s *Scheduler) expireAll(now int64) (n int) {
 	for s.Expired(now) != nil {
 		n++

@@ -19,7 +19,7 @@ func TestForecastIsWhatHappens(t *testing.T) {
 		work.cfg.Horizon = 0
 		takes := int64(span(t, "takes", 0, 5))
 		end := int64(span(t, "end", 0, 60))
-		begin := min(end, int64(span(t, "begin", 0, 60))) // of taking the image, bit by bit
+		begin := min(end, int64(span(t, "begin", 0, 60))) // of taking the snapshot, bit by bit
 		m := newSchedulerMachine(work.cfg)
 		w := newWorld(t, work.cfg)
 		w.Scheduler = m.Scheduler
@@ -35,11 +35,11 @@ func TestForecastIsWhatHappens(t *testing.T) {
 			return true
 		}
 		ids := map[int]bool{}
-		var taking *Imaging
-		takeImage := func() {
+		var taking *SnapshotBuilder
+		takeSnapshot := func() {
 			if taking == nil {
 				w.runUntil(begin)
-				taking = m.BeginImage()
+				taking = m.BeginSnapshot()
 				w.starts, w.again = nil, nil
 				w.after = func() { taking.Step(1) }
 			}
@@ -49,7 +49,7 @@ func TestForecastIsWhatHappens(t *testing.T) {
 				continue
 			}
 			if e.at > begin {
-				takeImage()
+				takeSnapshot()
 			}
 			w.runUntil(e.at)
 			if e.do == submits {
@@ -66,7 +66,7 @@ func TestForecastIsWhatHappens(t *testing.T) {
 			}
 			m.meddle(w.now, e)
 		}
-		takeImage()
+		takeSnapshot()
 		w.runUntil(end)
 		if lowered := rapid.SampledFrom([]string{"", "", "x", "k0"}).Draw(t, "lowered"); m.lookUp(lowered).limit != nil {
 			w.setParams(lowered, rate(1, 5, 1))
@@ -78,14 +78,14 @@ func TestForecastIsWhatHappens(t *testing.T) {
 		for !taking.Step(1) {
 		}
 		w.after = nil
-		im := taking.Finish(w.now, running)
+		snap := taking.Finish(w.now, running)
 		w.expired, w.failed = nil, nil
 		type start struct {
 			key  string
 			slot int64
 		}
 		var got, want []start
-		unstarted := im.Forecast(takes, func(e Expected) bool {
+		unstarted := snap.Forecast(takes, func(e Expected) bool {
 			got = append(got, start{e.Job.Key(), e.Slot})
 			return true
 		})
@@ -102,13 +102,13 @@ func TestForecastIsWhatHappens(t *testing.T) {
 		}
 		if u := (Unstarted{len(w.expired), len(w.failed), m.Waiting()}); !slices.Equal(got, want) || unstarted != u {
 			t.Fatalf("at %d the forecast for %d jobs is %v, not started: %+v; want %v, %+v\n%v",
-				im.now, waiting, got, unstarted, want, u, work)
+				snap.now, waiting, got, unstarted, want, u, work)
 		}
-		if len(im.started) == len(w.starts) {
+		if len(snap.started) == len(w.starts) {
 			return
 		}
-		target := rapid.SampledFrom(w.starts[len(im.started):]).Draw(t, "target")
-		if e, ok := im.ForecastOf(target.Job, takes); !ok || e.Slot != target.slot {
+		target := rapid.SampledFrom(w.starts[len(snap.started):]).Draw(t, "target")
+		if e, ok := snap.ForecastOf(target.Job, takes); !ok || e.Slot != target.slot {
 			t.Fatalf("the forecast of one job of %q is %d, %v, want %d\n%v", target.Key(), e.Slot, ok, target.slot, work)
 		}
 	})
@@ -125,7 +125,7 @@ func TestForecastNamesTheBindingLimit(t *testing.T) {
 		s.Submit(0, newJob(i), fmt.Sprint("other", i), 0, []backend.Limit{{Key: "bot", Params: p(time.Second)}})
 	}
 	var got []string
-	unstarted := s.Image(0, nil).Forecast(0, func(e Expected) bool {
+	unstarted := s.Snapshot(0, nil).Forecast(0, func(e Expected) bool {
 		got = append(got, fmt.Sprintf("%v %s %v %q", time.Duration(e.Slot), e.Job.Key(), e.Bound, e.Binding))
 		return true
 	})
@@ -192,7 +192,7 @@ func TestForecastTellsWhatKeepsAJobForLongest(t *testing.T) {
 			n++
 		})
 		var last Expected
-		s.Image(0, nil).Forecast(c.takes, func(e Expected) bool {
+		s.Snapshot(0, nil).Forecast(c.takes, func(e Expected) bool {
 			if e.Job.seq > 0 && (last.Job == nil || e.Job.seq > last.Job.seq) {
 				last = e
 			}
@@ -213,16 +213,16 @@ func BenchmarkForecast(b *testing.B) {
 		key := fmt.Sprint("chat", i)
 		s.Submit(0, newJob(i), key, 0, []backend.Limit{{Key: "bot", Params: bot}, {Key: key, Params: chat}})
 	}
-	b.Run("image", func(b *testing.B) {
+	b.Run("snapshot", func(b *testing.B) {
 		for b.Loop() {
-			s.Image(0, nil)
+			s.Snapshot(0, nil)
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/jobs, "ns/job")
 	})
 	b.Run("play", func(b *testing.B) {
-		im := s.Image(0, nil)
+		snap := s.Snapshot(0, nil)
 		for b.Loop() {
-			im.Forecast(0, func(Expected) bool { return true })
+			snap.Forecast(0, func(Expected) bool { return true })
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/jobs, "ns/job")
 	})
@@ -236,7 +236,7 @@ func TestForecastGoesOnAfterAnExpiry(t *testing.T) {
 	s.SubmitDated(0, newJob(0), "k", 0, []backend.Limit{limitOn("x", rate(1, 10, 1))}, Dates{Deadline: 2})
 	s.Submit(0, newJob(1), "k", 0, nil)
 	var got []int64
-	unstarted := s.Image(0, nil).Forecast(0, func(e Expected) bool {
+	unstarted := s.Snapshot(0, nil).Forecast(0, func(e Expected) bool {
 		got = append(got, e.Slot)
 		return true
 	})
@@ -245,9 +245,9 @@ func TestForecastGoesOnAfterAnExpiry(t *testing.T) {
 	}
 }
 
-// Image makes an image in one go.
-func (s *Scheduler) Image(now int64, running []Run) *Image {
-	g := s.BeginImage()
+// Snapshot makes a snapshot in one go.
+func (s *Scheduler) Snapshot(now int64, running []Run) *Snapshot {
+	g := s.BeginSnapshot()
 	for !g.Step(1000) {
 	}
 	return g.Finish(now, running)

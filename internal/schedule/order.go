@@ -2,18 +2,18 @@ package schedule
 
 import "fmt"
 
-// Order says which of the eligible heads starts first, after priority.
+// Order says which of the eligible heads of one priority starts first.
 type Order uint8
 
 const (
-	// Fair is the lane that has been ready longest: the one whose head's limits
+	// Fair starts the lane that has been ready longest: the one whose head's limits
 	// opened first, as they stood when it became the head.
 	Fair Order = iota
 
-	// FIFO is the job that was submitted first.
+	// FIFO starts the job that was submitted first.
 	FIFO
 
-	// Backlog is the lane with the most jobs: all is done soonest.
+	// Backlog starts the lane with the most jobs, so that all jobs are done soonest.
 	Backlog
 )
 
@@ -32,13 +32,13 @@ func (o Order) String() string {
 
 // rank is what lanes are ranked by, before the submission of their heads.
 type rank struct {
-	by       int64 // what the order goes by, least first
+	by       int64 // by the order, least first
 	priority int   // of the lane, for good: other goroutines read it
 }
 
 // before reports whether a lane that has a head ranks before another. No two rank
 // the same, since no two jobs have one seq.
-func (l *lane) before(o *lane) bool {
+func (l *lane) Before(o *lane) bool {
 	switch {
 	case l.rank.priority != o.rank.priority:
 		return l.rank.priority > o.rank.priority
@@ -48,8 +48,8 @@ func (l *lane) before(o *lane) bool {
 	return l.head.before(o.head)
 }
 
-// place implements element, for the lanes of a cohort.
-func (l *lane) place() *int32 { return &l.pos }
+// Position implements [pqueue.Element], for the lanes of a cohort.
+func (l *lane) Position() *int32 { return &l.pos }
 
 // rerankHead gives a lane the rank that its head has. A head that is not fresh
 // has been ready for as long as before.

@@ -8,107 +8,107 @@ import (
 	"github.com/freqlimit/dispatcher/internal/table"
 )
 
-// restored is what an image is being made into again.
+// restored is a scheduler that is being made from a snapshot.
 type restored struct {
 	*Scheduler
-	im     *Image
-	target *Job // in the image
-	stand  *Job // that stands for it; nil: it is not there
+	snap   *Snapshot
+	target *Job // in the snapshot
+	stand  *Job // the job in the scheduler for target; nil: none
 
 	left  map[*Job]struct{}
-	cuts  map[*lane][]cutImage
-	dated map[*Job]struct{} // with their lanes already
+	cuts  map[*lane][]cutSnapshot
+	dated map[*Job]struct{} // jobs that were restored with their lanes
 
 	lanes []*lane // that have jobs, in the order of their first ones, mostly
-	heads map[*lane]headImage
+	heads map[*lane]headSnapshot
 }
 
-// scheduler returns a scheduler in which all of the image waits, and the job that
-// stands for target, if that is in it.
-func (im *Image) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Job) {
-	cfg := im.cfg
+// scheduler returns a scheduler in which the jobs of the snapshot wait, the jobs that run, and the
+// job that stands for target, nil if target does not wait.
+func (snap *Snapshot) scheduler(target *Job) (s *Scheduler, running []*Job, stand *Job) {
+	cfg := snap.cfg
 	cfg.Horizon, cfg.Lead, cfg.Shared = 0, 0, false
 	s = New(cfg)
-	s.names = table.Make[string, *name](max(im.lanes.n, im.limits.n))
-	s.outage, s.paused = im.outage, im.paused
-	r := restored{Scheduler: s, im: im, target: target, left: map[*Job]struct{}{}, cuts: map[*lane][]cutImage{}, dated: map[*Job]struct{}{}, heads: map[*lane]headImage{}}
-	for _, j := range im.left {
+	s.keys = table.Make[string, *keyState](max(snap.lanes.n, snap.limits.n))
+	s.outage, s.paused = snap.outage, snap.paused
+	r := restored{Scheduler: s, snap: snap, target: target, left: map[*Job]struct{}{}, cuts: map[*lane][]cutSnapshot{}, dated: map[*Job]struct{}{}, heads: map[*lane]headSnapshot{}}
+	for _, j := range snap.left {
 		r.left[j] = struct{}{}
 	}
-	for _, c := range im.cuts {
+	for _, c := range snap.cuts {
 		r.cuts[c.lane] = append(r.cuts[c.lane], c)
 	}
 	r.restoreLimits()
 	r.restoreLanes()
 	r.restoreAsleep()
-	s.seq, s.arrival = im.seq, im.arrival
-	s.tau = max(im.tau, im.now)
+	s.seq, s.arrival = snap.seq, snap.arrival
+	s.tau = max(snap.tau, snap.now)
 	s.decided = s.tau
-	for _, run := range im.running {
+	for _, run := range snap.running {
 		l := s.find(run.Key, run.Priority)
 		l.running++
-		if f := l.siblings(); f != nil {
+		if f := l.keyLanes(); f != nil {
 			f.busy = l
 		}
 		s.idle--
-		running = append(running, &Job{lane: l, Slot: min(run.Slot, im.now)})
+		running = append(running, &Job{lane: l, Slot: min(run.Slot, snap.now)})
 	}
 	slices.SortFunc(running, func(a, b *Job) int { return cmp.Compare(a.Slot, b.Slot) })
 	for _, l := range r.lanes {
-		s.leavePeers(l)
+		s.leaveGroup(l)
 	}
 	for _, l := range r.lanes {
 		h := r.heads[l]
 		l.rank.by, l.since = h.by, h.since
-		s.enter(im.now, l, false)
+		s.enter(snap.now, l, false)
 		r.restoreClaims(l, &h)
 	}
 	return s, running, r.stand
 }
 
-// restoreClaims brings back what there was of claims of a lane.
-func (r *restored) restoreClaims(l *lane, h *headImage) {
+// restoreClaims restores the claims and the waivers of the head of a lane.
+func (r *restored) restoreClaims(l *lane, h *headSnapshot) {
 	if l.state != waiting {
 		return
 	}
-	for i := range l.uses {
-		u := &l.uses[i]
-		if u.index < 0 {
+	for i := range l.refs {
+		ref := &l.refs[i]
+		if ref.index < 0 {
 			continue
 		}
-		lim := u.limit()
+		lim := ref.limit()
 		for _, w := range h.waivers {
-			if w.key == lim.name.key {
-				r.waive(u, w.from)
+			if w.key == lim.keyState.key {
+				r.waive(ref, w.from)
 			}
 		}
 		for _, c := range h.claims {
-			if c.key == lim.name.key {
-				lim.contested().claim = &claim{limit: lim, lane: l, gate: u.gate, claimTerms: c.terms}
+			if c.key == lim.keyState.key {
+				lim.ensureContest().claim = &claim{limit: lim, lane: l, gate: ref.gate, claimTerms: c.terms}
 			}
 		}
 	}
 }
 
 func (r *restored) restoreLimits() {
-	restore := func(li limitImage) {
+	restore := func(li limitSnapshot) {
 		lim := r.limitOf(li.key)
 		lim.params, lim.state, lim.closed = li.params, li.state, li.closed
 		r.holdsEnd = max(r.holdsEnd, li.closed)
 		r.unused(lim)
 	}
-	for _, li := range r.im.limits.all() {
-		if _, ok := r.im.changed[li.key]; !ok {
+	for _, li := range r.snap.limits.all() {
+		if _, ok := r.snap.changed[li.key]; !ok {
 			restore(*li)
 		}
 	}
-	for _, li := range r.im.changed {
+	for _, li := range r.snap.changed {
 		restore(li)
 	}
 }
 
-// isLeft reports whether a job waits no longer.
-func (r *restored) isLeft(ji *jobImage, l *lane) bool {
+// isLeft reports whether a job of the snapshot no longer waits.
+func (r *restored) isLeft(ji *jobSnapshot, l *lane) bool {
 	if _, ok := r.left[ji.job]; ok {
 		return true
 	}
@@ -120,8 +120,8 @@ func (r *restored) isLeft(ji *jobImage, l *lane) bool {
 	return false
 }
 
-// restoreJob returns a job that stands for that of an image, and is to be in a lane.
-func (r *restored) restoreJob(l *lane, ji *jobImage) *Job {
+// restoreJob returns a job for one of the snapshot. The caller puts it into l.
+func (r *restored) restoreJob(l *lane, ji *jobSnapshot) *Job {
 	j := &Job{Arrival: ji.arrival, seq: ji.seq &^ (datedBit | goneBit)}
 	if j.keeps() {
 		j.seq &^= keepBit
@@ -134,63 +134,63 @@ func (r *restored) restoreJob(l *lane, ji *jobImage) *Job {
 	return j
 }
 
-// restoreLanes fills the lanes, in the order of their first jobs: then queues are quick, see
-// queue.go.
+// restoreLanes fills the lanes in the order of their first jobs, in which a pqueue.Queue is
+// quick.
 func (r *restored) restoreLanes() {
 	type first struct {
-		*laneImage
+		*laneSnapshot
 		arrival int64
 	}
 	var order []first
-	for _, li := range r.im.lanes.all() {
+	for _, li := range r.snap.lanes.all() {
 		if at, ok := r.firstOf(li); ok {
 			order = append(order, first{li, at})
 		}
 	}
 	slices.SortFunc(order, func(a, b first) int { return cmp.Compare(a.arrival, b.arrival) })
 	for _, li := range order {
-		r.restoreLane(li.laneImage)
+		r.restoreLane(li.laneSnapshot)
 	}
 }
 
-// lane returns the lane that stands for one, as that was at last.
-func (r *restored) lane(key string, priority int, of *lane, found headImage) *lane {
+// lane returns the lane for one of the snapshot, in its latest known state.
+func (r *restored) lane(key string, priority int, of *lane, found headSnapshot) *lane {
 	l := r.find(key, priority)
 	h, ok := r.heads[l]
 	if !ok {
-		if h, ok = r.im.heads[of]; !ok {
+		if h, ok = r.snap.heads[of]; !ok {
 			h = found
 		}
 		r.heads[l] = h
 	}
 	l.lastSlot = h.lastSlot
 	if h.paused && !r.pausedKey(key) {
-		r.PauseKey(r.im.now, key)
+		r.PauseKey(r.snap.now, key)
 	}
 	return l
 }
 
-// firstOf returns when a job of a lane arrived that is among the first, if one waits.
-func (r *restored) firstOf(li *laneImage) (arrival int64, ok bool) {
+// firstOf returns when one of the first jobs of a lane arrived. It returns false if none waits.
+func (r *restored) firstOf(li *laneSnapshot) (arrival int64, ok bool) {
 	for _, ji := range li.jobs.all() {
 		if !r.isLeft(ji, li.lane) {
 			return ji.arrival, true
 		}
 	}
 	for i := range li.strays {
-		if di := &li.strays[i]; !r.isLeft(&di.jobImage, li.lane) {
+		if di := &li.strays[i]; !r.isLeft(&di.jobSnapshot, li.lane) {
 			return di.arrival, true
 		}
 	}
 	return 0, false
 }
 
-func (r *restored) restoreLane(li *laneImage) {
+func (r *restored) restoreLane(li *laneSnapshot) {
 	l := r.lane(li.key, li.priority, li.lane, li.head)
 	r.lanes = append(r.lanes, l)
 	dates := li.dates
 	for i, ji := range li.jobs.all() {
-		var di *datedImage
+		var di *datedSnapshot
 		if len(dates) > 0 && dates[0].index == i {
 			di, dates = &dates[0], dates[1:]
 			r.dated[ji.job] = struct{}{}
@@ -199,7 +199,7 @@ func (r *restored) restoreLane(li *laneImage) {
 			continue
 		}
 		j := r.restoreJob(l, ji)
-		j.terms = r.share(ji.limits, l.tail)
+		j.set = r.internKnown(ji.limits, l.tail)
 		l.append(j)
 		if di != nil {
 			r.redate(l, j, di)
@@ -207,33 +207,33 @@ func (r *restored) restoreLane(li *laneImage) {
 	}
 	for i := range li.strays {
 		di := &li.strays[i]
-		if _, twice := r.dated[di.job]; twice || r.isLeft(&di.jobImage, li.lane) {
+		if _, twice := r.dated[di.job]; twice || r.isLeft(&di.jobSnapshot, li.lane) {
 			continue
 		}
 		r.dated[di.job] = struct{}{}
-		j := r.restoreJob(l, &di.jobImage)
-		j.terms, j.lane = r.share(di.limits, nil), l
+		j := r.restoreJob(l, &di.jobSnapshot)
+		j.set, j.lane = r.internKnown(di.limits, nil), l
 		l.stray(r.date(j))
 		r.redate(l, j, di)
 	}
 	l.surface()
 	for j := l.head; j != nil; j = j.next {
-		r.await(j)
+		r.startWaiting(j)
 	}
 	for d := range l.others() {
-		r.await(d.job)
+		r.startWaiting(d.job)
 	}
 }
 
 func (r *restored) restoreAsleep() {
-	for _, di := range r.im.asleep.all() {
-		if _, there := r.dated[di.job]; there || r.isLeft(&di.jobImage, di.lane) {
+	for _, di := range r.snap.asleep.all() {
+		if _, there := r.dated[di.job]; there || r.isLeft(&di.jobSnapshot, di.lane) {
 			continue
 		}
 		l := r.lane(di.key, di.priority, di.lane, di.head)
-		j := r.restoreJob(l, &di.jobImage)
-		j.terms, j.lane = r.share(di.limits, nil), l
-		if di.NotBefore <= r.im.tau { // it has come since
+		j := r.restoreJob(l, &di.jobSnapshot)
+		j.set, j.lane = r.internKnown(di.limits, nil), l
+		if di.NotBefore <= r.snap.tau { // it has come since
 			if l.length == 0 {
 				r.lanes = append(r.lanes, l)
 			}
@@ -245,12 +245,12 @@ func (r *restored) restoreAsleep() {
 		} else {
 			r.redate(l, j, di)
 		}
-		r.await(j)
+		r.startWaiting(j)
 	}
 }
 
-// redate gives a job the dates of an image.
-func (r *restored) redate(l *lane, j *Job, di *datedImage) {
+// redate gives a job its dates in the snapshot.
+func (r *restored) redate(l *lane, j *Job, di *datedSnapshot) {
 	d := r.date(j)
 	d.Dates = di.Dates
 	r.press(d)
@@ -259,18 +259,18 @@ func (r *restored) redate(l *lane, j *Job, di *datedImage) {
 	}
 }
 
-// share is agree for limits whose params are known already, and do not change.
-func (s *Scheduler) share(limits []backend.Limit, last *Job) *terms {
+// internKnown is intern for limits whose params are known and do not change.
+func (s *Scheduler) internKnown(limits []backend.Limit, last *Job) *limitSet {
 	if len(limits) == 0 {
 		return nil
 	}
-	t := (*terms)(nil)
-	if last != nil && last.terms != nil && sameLimits(last.terms.limits, limits) {
-		t = last.terms
+	t := (*limitSet)(nil)
+	if last != nil && last.set != nil && sameLimits(last.set.limits, limits) {
+		t = last.set
 	} else {
 		t = s.resolve(limits)
-		if t.hopeless() {
-			s.appraise(t)
+		if t.impossible() {
+			s.addCostlySet(t)
 		}
 	}
 	t.jobs++

@@ -1,8 +1,12 @@
 package schedule
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/freqlimit/dispatcher/backend"
 )
 
 // refuseInTurn is the answer that limit 0 opens then, and when to ask again.
@@ -28,7 +32,7 @@ func (w *world) wantAsked(key string, want int64) {
 	}
 }
 
-// Who is told a turn asks then, a lead before it, and not when the limit opens.
+// Who is told a turn asks then, and not a lead before the limit opens.
 func TestTurn(t *testing.T) {
 	w := newWorld(t, Config{Workers: many, Horizon: 20 * ms, Lead: 10 * ms})
 	x := limitOn("x", rate(10, time.Second, 1))
@@ -36,7 +40,7 @@ func TestTurn(t *testing.T) {
 	w.submit("b", x)
 	w.answer = w.refuseInTurn(100*ms, 700*ms)
 	w.step()
-	w.wantAsked("a", 690*ms)
+	w.wantAsked("a", 700*ms)
 	w.wantSlots("b", w.of("a")[0]+100*ms)
 }
 
@@ -81,29 +85,156 @@ func TestTurnByCost(t *testing.T) {
 	}
 }
 
-// Of the turns told to batches that crossed the earliest counts, so that none is
-// missed; one that has come makes room for the next.
-func TestTurnsThatCross(t *testing.T) {
+// The latest turn that was told counts: others have used those before it.
+func TestLatestTurn(t *testing.T) {
+	for _, latest := range []int64{300 * ms, 700 * ms, 900 * ms} {
+		w := newWorld(t, Config{Workers: many, Horizon: 20 * ms, Lead: 10 * ms})
+		w.submit("a", limitOn("x", rate(10, time.Second, 1)))
+		turns := []int64{500 * ms, 800 * ms, latest}
+		w.answer = func(j *Job) {
+			for _, turn := range turns {
+				w.wait(&w.limitOf("x").gate, turn)
+			}
+			w.wait(&w.limitOf("x").gate, 0) // an answer without one
+			w.Refused(w.now, j, Refusal{Until: 100 * ms})
+		}
+		w.step()
+		w.wantAsked("a", latest)
+	}
+}
+
+// A turn is an instant of the clock: whatever was decided for instants to come, the
+// backend is asked then and not before.
+func TestTurnWhatHasBeenDecided(t *testing.T) {
+	const turn = 25 * ms
+	w := newWorld(t, Config{Workers: many, Horizon: 80 * ms, Lead: 40 * ms, Shared: true})
+	y := limitOn("y", rate(200, time.Second, 1))
+	w.submit("a", limitOn("x", rate(7, time.Second, 1)))
+	for i := range 100 {
+		w.submit(fmt.Sprint("filler", i), y) // decided up to the horizon
+	}
+	asked := []int64{}
+	w.answer = func(j *Job) {
+		if j.Key() != "a" {
+			w.grant(j)
+			return
+		}
+		if asked = append(asked, w.now); len(asked) == 1 {
+			w.Refused(w.now, j, Refusal{Until: 50 * ms, Turn: turn})
+			return
+		}
+		w.grant(j)
+	}
+	w.run()
+	if want := []int64{0, turn}; !slices.Equal(asked, want) {
+		t.Errorf("the backend is asked for the job at %v, want at once and when its turn has come, at %v", asked, want)
+	}
+}
+
+// Trap: a turn that was given when the one before had been used early, as one of a batch that
+// reaches up to the horizon, was forgotten.
+func TestTurnAfterOneUsedEarly(t *testing.T) {
+	for _, filler := range []bool{false, true} {
+		s := newScheduler(Config{Workers: 100, Horizon: 40 * ms, Lead: 20 * ms, Shared: true})
+		x, y := limitOn("x", rate(7, time.Second, 1)), limitOn("y", rate(1000, time.Second, 1))
+		submit := func(now int64, key string, l backend.Limit) { s.Submit(now, &Job{}, key, 0, []backend.Limit{l}) }
+		submit(0, "a", x)
+		a, _ := s.Next(0)
+		for s.Speculative(0) != nil {
+		}
+		s.Refused(0, a, Refusal{Until: 143 * ms, Turn: 123 * ms})
+		submit(0, "b", x)
+		asked := int64(-1)
+		for now := int64(0); now < 2*sec && asked < 0; now += ms {
+			if filler {
+				submit(now, "f", y)
+			}
+			var batch []*Job
+			for j, _ := s.Next(now); j != nil; j, _ = s.Next(now) {
+				batch = append(batch, j)
+				if j.Key() == "b" {
+					asked = now
+				}
+			}
+			for j := s.Speculative(now); j != nil; j = s.Speculative(now) {
+				batch = append(batch, j)
+			}
+			for _, j := range batch {
+				switch j.Key() {
+				case "f":
+					s.Granted(now, j, now)
+					s.Finished(now, j, false)
+				case "a":
+					s.Granted(now, j, 143*ms)
+				case "b":
+					s.Refused(now, j, Refusal{Until: 286 * ms, Turn: 1266 * ms})
+				}
+			}
+		}
+		if asked != 1266*ms {
+			t.Errorf("filler %v: the job whose turn is at 1.266s is asked for at %v", filler, time.Duration(asked))
+		}
+	}
+}
+
+// News of a turn moves it, and tells how far the limit's slots are taken.
+func TestTurnMoves(t *testing.T) {
+	for _, c := range []struct {
+		turn, tat int64
+		interval  time.Duration
+		want      int64
+	}{
+		{300 * ms, 100 * ms, 100 * time.Millisecond, 300 * ms},
+		{900 * ms, 100 * ms, 100 * time.Millisecond, 900 * ms},
+		{300 * ms, 800 * ms, 100 * time.Millisecond, 790 * ms}, // a lead before the slot
+		{300 * ms, 800 * ms, time.Second, 300 * ms},            // the TAT is in other intervals
+	} {
+		w := newWorld(t, Config{Workers: many, Horizon: 20 * ms, Lead: 10 * ms})
+		w.submit("a", limitOn("x", rate(10, time.Second, 1)))
+		w.answer = w.refuseInTurn(100*ms, 700*ms)
+		w.step()
+		w.Turn(w.now, "x", c.turn, c.tat, c.interval)
+		w.Turn(w.now, "unknown", c.turn, c.tat, c.interval)
+		w.wantAsked("a", c.want)
+	}
+}
+
+// The main limit of a job is the one that most jobs are under.
+func TestMainLimit(t *testing.T) {
 	w := newWorld(t, Config{Workers: many})
-	x := limitOn("x", rate(10, time.Second, 1))
-	lim := w.limitOf("x")
-	lim.params = x.Params
-	g := w.gateOf(lim, 1)
-	w.wait(0, g, 700*ms)
-	w.wait(0, g, 900*ms)
-	if g.turn != 700*ms {
-		t.Errorf("the turn is %v, want the earlier one, 700ms", time.Duration(g.turn))
+	bot, a, b := limitOn("bot", rate(1, time.Second, 1)), limitOn("a", rate(1, time.Second, 1)), limitOn("b", rate(1, time.Second, 1))
+	w.answer = w.refuseInTurn(time.Hour.Nanoseconds(), time.Hour.Nanoseconds())
+	one := w.submit("1", a, bot)
+	if got := w.BusiestLimit(one); got != 0 {
+		t.Errorf("BusiestLimit() = %d while all limits have one job, want 0", got)
 	}
-	w.wait(0, g, 300*ms)
-	if g.turn != 300*ms {
-		t.Errorf("the turn is %v, want the earlier one, 300ms", time.Duration(g.turn))
+	two := w.submit("2", bot, b)
+	w.step()
+	if got, and := w.BusiestLimit(one), w.BusiestLimit(two); got != 2 || and != 1 {
+		t.Errorf("BusiestLimit() = %d and %d, want 2 and 1: the bot's limit", got, and)
 	}
-	w.wait(300*ms, g, 900*ms)
-	if g.turn != 900*ms {
-		t.Errorf("the turn is %v when the one before has come, want 900ms", time.Duration(g.turn))
+	if got := w.BusiestLimit(w.submit("3")); got != 0 {
+		t.Errorf("BusiestLimit() = %d of a job without limits, want 0", got)
 	}
-	w.wait(300*ms, g, 0)
-	if g.turn != 900*ms {
-		t.Errorf("the turn is %v after an answer without one, want 900ms", time.Duration(g.turn))
+}
+
+// A slot that is granted shows that news of a later TAT is of before: of a slot that has been given
+// back since.
+func TestGrantedInSpiteOfNews(t *testing.T) {
+	for _, burst := range []int{1, 3} {
+		w := newWorld(t, Config{Workers: many})
+		p := rate(1, time.Second, burst)
+		x := limitOn("x", p)
+		w.submit("a", x)
+		w.submit("a", x)
+		w.answer = func(j *Job) {
+			w.answer = w.grant
+			w.Turn(w.now, "x", w.now, w.now+int64(burst)*time.Second.Nanoseconds(), p.Interval())
+			w.grant(j)
+		}
+		w.run()
+		if got, want := w.starts[1].slot, time.Second.Nanoseconds(); got != want {
+			t.Errorf("with a burst of %d the second job starts at %v, want %v", burst, time.Duration(got), time.Duration(want))
+		}
 	}
 }

@@ -1,70 +1,71 @@
 package schedule
 
-// A limit has one claim at a time, that of the head that ranks first there. So one
-// that has no use for the limit for long must not be in the way of others: a head
-// that waits for another limit, which opens much later, or which a claim on another
-// limit keeps waiting. When a head of lower rank takes the limit past it, it waives
-// its place there until the limit may matter to it again. Each start lets one head
-// waive at each of its limits, and two come back at most, so it takes O(log n).
+// A limit has one claim at a time: the claim of the head that ranks first there. A head that cannot
+// use the limit for long must not stand in the way of others: it waits for another limit that
+// opens much later, or a claim on another limit keeps it waiting. When a head of lower rank
+// takes the limit before it, it waives its place there until the limit may matter to it again.
+// At each of its limits, a start lets one head waive and two come back at most, so it takes
+// O(log n).
 
 // waiver is a head that waives its place under a limit.
 type waiver struct {
-	use  *use
+	ref  *limitRef
 	from int64 // when it may come back
 	pos  int32 // in contest.waived
 }
 
-func (w *waiver) before(o *waiver) bool {
+func (w *waiver) Before(o *waiver) bool {
 	if w.from != o.from {
 		return w.from < o.from
 	}
-	return w.use.lane.head.before(o.use.lane.head)
+	return w.ref.lane.head.before(o.ref.lane.head)
 }
-func (w *waiver) place() *int32 { return &w.pos }
+func (w *waiver) Position() *int32 { return &w.pos }
 
-// first is the head that ranks first under a limit, nil if there is none. Of those
-// that have waived and may come back, only the one counts that may for longest.
-func (s *Scheduler) first(lim *limit) *use { return lim.firstAt(s.tau) }
+// first returns the head that ranks first under a limit, nil if there is none. Of the heads that
+// have waived and may come back, only the one that may for longest counts.
+func (s *Scheduler) first(lim *limit) *limitRef { return lim.firstAt(s.tau) }
 
-// firstAt is the head that will be the first at an instant, of those that wait now.
-func (lim *limit) firstAt(at int64) *use {
-	u := lim.heads.top()
-	if lim.contest == nil || lim.contest.waived.len() == 0 {
-		return u
+// firstAt returns the head that will be first at an instant, of those that wait now.
+func (lim *limit) firstAt(at int64) *limitRef {
+	ref := lim.heads.Top()
+	if lim.contest == nil || lim.contest.waived.Len() == 0 {
+		return ref
 	}
-	if w := lim.contest.waived.top(); w.from <= at && (u == nil || w.use.before(u)) {
-		return w.use
+	if w := lim.contest.waived.Top(); w.from <= at && (ref == nil || w.ref.Before(ref)) {
+		return w.ref
 	}
-	return u
+	return ref
 }
 
-// isFirst reports whether a lane ranks first under all its limits, and there are no
-// claims on them: mostly that is so.
+// isFirst reports whether a lane ranks first under all its limits and none of these has a
+// contest. In most cases it does.
 func (l *lane) isFirst() bool {
-	for i := range l.uses {
-		u := &l.uses[i]
-		if lim := u.limit(); u.index >= 0 && (lim.heads.top() != u || lim.contest != nil) {
+	for i := range l.refs {
+		ref := &l.refs[i]
+		if lim := ref.limit(); ref.index >= 0 && (lim.heads.Top() != ref || lim.contest != nil) {
 			return false
 		}
 	}
 	return true
 }
 
-// passed is called when a lane that waits no longer is about to take its limits, unless
-// it was the first.
+// passed is called when a lane that was not first is about to take its limits. It waits no
+// longer.
 func (s *Scheduler) passed(l *lane) {
-	for i := range l.uses {
-		if u := &l.uses[i]; u.index >= 0 {
-			s.passedAt(u)
+	for i := range l.refs {
+		if ref := &l.refs[i]; ref.index >= 0 {
+			s.passedAt(ref)
 		}
 	}
 }
 
-func (s *Scheduler) passedAt(by *use) {
+// passedAt is passed for one limit.
+func (s *Scheduler) passedAt(by *limitRef) {
 	lim := by.limit()
-	if u := s.first(lim); u != nil && u.before(by) {
-		if from := s.matters(u, by); from > s.tau {
-			s.waive(u, from)
+	if ref := s.first(lim); ref != nil && ref.Before(by) {
+		if from := s.matters(ref, by); from > s.tau {
+			s.waive(ref, from)
 		}
 	}
 	if lim.contest == nil {
@@ -72,25 +73,25 @@ func (s *Scheduler) passedAt(by *use) {
 	}
 	for range mostBack {
 		q := &lim.contest.waived
-		if q.len() == 0 || q.top().from > s.tau {
+		if q.Len() == 0 || q.Top().from > s.tau {
 			return
 		}
-		u := q.top().use
-		u.comeBack()
-		lim.heads.push(u)
+		ref := q.Top().ref
+		ref.comeBack()
+		lim.heads.Push(ref)
 	}
 }
 
-// mostBack is how many heads come back to a limit with a start: more than waive.
+// mostBack is how many heads come back to a limit with a start: more than waive with it.
 const mostBack = 2
 
-// matters is from when on a limit may matter again to the head that is first under it
-// and past which another takes it.
-func (s *Scheduler) matters(u, by *use) int64 {
-	h := u.lane
+// matters returns the instant from which a limit may matter again to ref, the head that is first
+// under it, when by takes it.
+func (s *Scheduler) matters(ref, by *limitRef) int64 {
+	h := ref.lane
 	start := h.opens()
 	// However it is taken, it opens again when it has served one job of the head.
-	if soon := start - u.gate.charge(); soon > s.tau {
+	if soon := start - ref.gate.charge(); soon > s.tau {
 		return soon
 	}
 	if start <= s.tau || start > s.Deadline(h.head) || h.overdue() <= s.tau && !s.startsAt(h, start) {
@@ -100,42 +101,42 @@ func (s *Scheduler) matters(u, by *use) int64 {
 }
 
 // waive has a head waive its place under a limit.
-func (s *Scheduler) waive(u *use, from int64) {
-	c := u.limit().contested()
-	if u.hasWaived() {
-		u.comeBack()
+func (s *Scheduler) waive(ref *limitRef, from int64) {
+	c := ref.limit().ensureContest()
+	if ref.hasWaived() {
+		ref.comeBack()
 	} else {
-		u.limit().heads.remove(u)
+		ref.limit().heads.Remove(ref)
 	}
-	w := &waiver{use: u, from: from}
+	w := &waiver{ref: ref, from: from}
 	if c.waivers == nil {
-		c.waivers = make(map[*use]*waiver)
+		c.waivers = make(map[*limitRef]*waiver)
 	}
-	c.waivers[u] = w
-	c.waived.push(w)
+	c.waivers[ref] = w
+	c.waived.Push(w)
 }
 
 // hasWaived reports whether a head that waits has waived its place under a limit.
-func (u *use) hasWaived() bool {
-	c := u.limit().contest
-	return c != nil && c.waivers[u] != nil
+func (ref *limitRef) hasWaived() bool {
+	c := ref.limit().contest
+	return c != nil && c.waivers[ref] != nil
 }
 
 // comeBack ends a waiver. The head is not among limit.heads yet.
-func (u *use) comeBack() {
-	c := u.limit().contest
-	c.waived.remove(c.waivers[u])
-	delete(c.waivers, u)
+func (ref *limitRef) comeBack() {
+	c := ref.limit().contest
+	c.waived.Remove(c.waivers[ref])
+	delete(c.waivers, ref)
 }
 
-// retire is called when a head no longer waits under a limit that has a contest.
-func (s *Scheduler) retire(u *use) {
-	if c := u.limit().contest.claim; c != nil && c.lane == u.lane {
-		s.endClaim(u.limit())
+// leaveContest is called when a head no longer waits under a limit that has a contest.
+func (s *Scheduler) leaveContest(ref *limitRef) {
+	if c := ref.limit().contest.claim; c != nil && c.lane == ref.lane {
+		s.endClaim(ref.limit())
 	}
-	if u.hasWaived() {
-		u.comeBack()
+	if ref.hasWaived() {
+		ref.comeBack()
 	} else {
-		u.limit().heads.remove(u)
+		ref.limit().heads.Remove(ref)
 	}
 }

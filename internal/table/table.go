@@ -33,13 +33,13 @@ const (
 // Make returns a map with room for n entries.
 func Make[K comparable, V any](n int) Map[K, V] { return Map[K, V]{now: make(map[K]V, n)} }
 
-// Len returns how many entries there are.
+// Len returns the number of entries.
 func (m *Map[K, V]) Len() int { return len(m.now) + len(m.old) }
 
-// Room returns how many entries the map has had room for: what its memory follows.
+// Room returns how many entries the map has had room for. Its memory depends on that.
 func (m *Map[K, V]) Room() int { return m.peak + m.left }
 
-// Get returns the value of a key, and whether there is one.
+// Get returns the value of a key, and reports whether there is one.
 func (m *Map[K, V]) Get(key K) (V, bool) {
 	v, ok := m.now[key]
 	if !ok && m.old != nil {
@@ -74,12 +74,19 @@ func (m *Map[K, V]) Set(key K, v V) {
 // Delete removes the entry of a key, if there is one.
 func (m *Map[K, V]) Delete(key K) {
 	delete(m.now, key)
-	if m.old != nil {
+	if m.old != nil || m.peak >= shrinkFrom {
+		m.shrink(key)
+	}
+}
+
+// shrink removes the entry of a key from the old map, or leaves the map if few entries are
+// left.
+func (m *Map[K, V]) shrink(key K) {
+	switch {
+	case m.old != nil:
 		delete(m.old, key)
 		m.move()
-		return
-	}
-	if m.peak >= shrinkFrom && len(m.now) < m.peak/shrinkBy && m.walked == 0 {
+	case len(m.now) < m.peak/shrinkBy && m.walked == 0:
 		m.now, m.old = nil, m.now
 		m.peak, m.left = 0, m.peak
 		m.move()
@@ -132,7 +139,7 @@ type Walk[K comparable, V any] struct {
 	next int              // of maps
 }
 
-// Walk begins a walk. While it lasts the map does not shrink; whoever does not go to its end
+// Walk begins a walk. While it lasts the map does not shrink; a caller that does not go to its end
 // calls [Walk.Stop].
 func (m *Map[K, V]) Walk() *Walk[K, V] {
 	m.walked++

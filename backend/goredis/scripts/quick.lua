@@ -3,20 +3,22 @@
 -- KEYS     the keys of all limits, each once
 -- ARGV[1]  the requests: see appendRequest and appendLimit in codec.go
 -- ARGV[2]  milliseconds for which a limit is kept beyond its debt
+-- ARGV[3]  the channel on which turns are told; empty: they are not
+-- ARGV[4]  what such a message begins with
 -- Returns now, the decisions, and which limits had other params before: see decision and
 -- eachMixed in codec.go.
 
 -- The short way, for one request of one limit. It decides as reserve.lua does, which goes
--- on where it does not: if the key is foreign or held, was used under other params, or a
--- turn is to be given. Until then nothing has been written. It makes no functions and no
+-- on where it does not: if the key is foreign or held, was used under other params, or
+-- somebody stands in its line, or would have to. Until then nothing has been written. It makes no functions and no
 -- tables, which take longer than the decision.
 local RECALL = 500000 -- gcra.Recall
 
 repeat
-  if #KEYS ~= 1 or #ARGV[1] ~= 49 then
+  if #KEYS ~= 1 or #ARGV[1] ~= 58 then
     break
   end
-  local _, flags, horizon, before, _, t, full, cost = parse('<I4BddI4ddd', ARGV[1])
+  local _, flags, horizon, before, _, _, _, _, t, full, cost = parse('<I4BddI4I4BI4ddd', ARGV[1])
   local slot, binding = now + before, 0
   local value = redis.call('MGET', KEYS[1])[1]
   if not value then
@@ -28,19 +30,19 @@ repeat
     if not redis.call('SET', KEYS[1], value, 'NX', 'PX', ttl) then
       break -- there is a value that is no string
     end
-    return pack('<dBI4Bdd', now, 1, 0, 0, slot, slot)
+    return pack('<dBI4BddI4', now, 1, 0, 0, slot, slot, 0)
   end
 
   local size = #value
   if string.byte(value) ~= VERSION or size < SIZE or (size - SIZE) % RECORD_SIZE ~= 0 then
     break
   end
-  local _, at, tat, last, interval, closed, turn, base, slot1, cost1, count1 = parse(FORMAT, value)
+  local _, at, tat, last, interval, closed, waiters, base, slot1, cost1, count1 = parse(FORMAT, value)
   local open = tat - (full - cost)
   -- What is_state and is_record in state.lua say. All comparisons with NaN are false.
   if not (at <= now and interval == t and closed <= open and closed >= 0 and at >= 0 and at % 1 == 0
     and tat >= 0 and tat <= at + FURTHEST and tat % 1 == 0 and last >= 0 and last <= at + FAR and last % 1 == 0
-    and closed % 1 == 0 and turn >= 0 and turn <= at + FURTHEST and turn % 1 == 0
+    and closed % 1 == 0 and waiters == 0
     and base >= 0 and base <= at + FURTHEST and base % 1 == 0 and slot1 >= 0 and slot1 % 1 == 0
     and cost1 >= 0 and cost1 <= FAR and cost1 % 1 == 0 and count1 % 1 == 0 and abs(count1) * cost1 <= EXACT
     and abs(count1) <= EXACT and slot1 + max(-count1 - 1, 0) * cost1 <= at + FAR) then
@@ -53,12 +55,9 @@ repeat
     if flags >= 4 then
       break
     end
-    return pack('<dBI4Bdd', now, 0, binding, 0, slot, slot)
+    return pack('<dBI4BddI4', now, 0, binding, 0, slot, slot, 0)
   end
 
-  if open + cost + horizon < now then
-    turn = 0
-  end
   -- The charge is noted as record in reserve.lua does.
   local records = ''
   if tat <= now then
@@ -107,9 +106,9 @@ repeat
     end
   end
   tat, last = max(tat, slot) + cost, max(last, slot)
-  value = pack(FORMAT, VERSION, now, tat, last, t, closed, turn, base, slot1, cost1, count1) .. records
-  local ttl = max(ceil((max(tat, closed, turn) - now) / 1000) + 1, 1) + tonumber(ARGV[2])
+  value = pack(FORMAT, VERSION, now, tat, last, t, closed, 0, base, slot1, cost1, count1) .. records
+  local ttl = max(ceil((max(tat, closed) - now) / 1000) + 1, 1) + tonumber(ARGV[2])
   redis.call('SET', KEYS[1], value, 'PX', string.format('%.0f', ttl))
-  return pack('<dBI4Bdd', now, 1, binding, 0, slot, slot)
+  return pack('<dBI4BddI4', now, 1, binding, 0, slot, slot, 0)
 until true
 

@@ -1,9 +1,8 @@
 -- Decides a batch of requests as quick.lua says, in their order, each all or nothing.
-local REQUEST, LIMIT, DECISION = '<I4Bdd', '<I4ddd', '<BI4Bdd'
+local REQUEST, LIMIT, DECISION = '<I4BddI4I4B', '<I4ddd', '<BI4BddI4'
 local UNLIMITED, HELD_BY, IN_TURN = 1, 2, 4
 local REFUSED, GRANTED, FOREIGN = 0, 1, 2
 local MAX_SPAN = 100 * 365 * 86400 * 1000000
-local MAX_QUEUE = 10 * 1000000 -- turns are given this far ahead at most
 
 local mixed = {} -- the keys that had other params, with their intervals
 
@@ -32,7 +31,7 @@ local function rebase(k, t)
   seal(k)
 end
 
--- outdated tells whether a record makes no difference any more when it is forgotten.
+-- outdated reports whether a record can be forgotten without any effect.
 local function outdated(slot, cost, count)
   if cost == 0 then
     return slot <= now
@@ -40,8 +39,8 @@ local function outdated(slot, cost, count)
   return last_of(slot, cost, count) < now - RECALL
 end
 
--- keep puts the latest record with the older ones, less those that are too old. If one
--- that it comes to is none, no charge can be taken back.
+-- keep moves the latest record to the older ones, and drops those that are outdated. If one
+-- of them is malformed, no charge can be taken back.
 local function keep(k)
   local slot, cost, count, records, at = slot1[k], cost1[k], count1[k], older[k], 1
   while at < #records do
@@ -92,44 +91,43 @@ load()
 
 local requests = ARGV[1]
 local at, size = 1, #requests
-local out = { pack('<d', now) }
-local at_once = pack(DECISION, GRANTED, 0, 0, now, now) -- the usual decision
-local asked = {} -- the turns given in this batch
+local answers = { pack('<d', now) }
+local at_once = pack(DECISION, GRANTED, 0, 0, now, now, 0) -- the usual decision
 local key, step, room, cost, opens = {}, {}, {}, {}, {} -- of the limits of a request
+local refusals = {} -- that are to tell a turn
 
--- wastes tells whether a slot that one limit puts off would leave a slot of
--- another unused, for which others have turns.
-local function wastes(slot, limits)
+-- queues returns the first limit of which the member has taken its share, and the first at which
+-- it is not its turn; 0: none. It also returns whether slots would go unused that others wait
+-- for. A member may take slots out of turn if it is its turn at one of its limits.
+local function queues(member, limits, slot, binding)
+  local ahead, out, wastes, any_due = 0, 0, false, false
   for i = 1, limits do
     local k = key[i]
-    if tat[k] and turn[k] > now and slot - max(now, opens[i]) >= step[i] then
-      return true
+    if tat[k] and line[k] ~= '' then
+      local least = others(k, member)
+      if least then
+        local had, due = may(visit(k, member), step[i], room[i], min(room[i], least))
+        if had and ahead == 0 then
+          ahead = i
+        end
+        if due then
+          any_due = true
+        elseif out == 0 then
+          out = i
+        end
+        wastes = wastes or binding > 0 and slot - max(now, opens[i]) >= step[i]
+      end
     end
   end
-  return false
-end
-
--- turn_of gives a turn for the limit with index i of a request, which would open
--- at slot: one for a batch. Turns are as far apart as the slots that one who has a
--- turn takes at once, those of half a horizon; of single units, so that those who
--- want one do not wait behind those who save up for many. The first is when one unit
--- is open: a hold ends with a burst. How far ahead they are given is bounded, for
--- some who have turns do not come, or are no more.
-local function turn_of(i, slot, horizon)
-  local k, t = key[i], step[i]
-  if not asked[k] then
-    local apart = max(t, floor(horizon / 2 / t) * t)
-    local first = max(tat[k], closed[k]) - room[i] - cost[i] + t
-    turn[k] = max(first, min(turn[k] + apart, first + MAX_QUEUE))
-    asked[k] = turn[k]
-    changed[k] = true
+  if any_due then
+    out = 0
   end
-  return max(slot, asked[k])
+  return ahead, out, wastes
 end
 
 while at <= size do
-  local limits, flags, horizon, before
-  limits, flags, horizon, before, at = parse(REQUEST, requests, at)
+  local limits, flags, horizon, before, member, reach, main
+  limits, flags, horizon, before, member, reach, main, at = parse(REQUEST, requests, at)
   local slot, binding, held, wrong = now + before, 0, 0, 0
   for i = 1, limits do
     local k, t, full, charge
@@ -139,8 +137,8 @@ while at <= size do
       wrong = i
     elseif tat[k] then
       if flags % 2 ~= UNLIMITED then
-        -- Kept even if the request is refused: rebased anew at a later now, the
-        -- slot that a refusal names would move away from it.
+        -- Kept even if the request is refused. If each request rebased the key again
+        -- at a later now, the slot of a refusal would keep moving.
         rebase(k, t)
       end
       local open, shut = tat[k] - room[i], closed[k]
@@ -163,21 +161,22 @@ while at <= size do
       end
     end
   end
-  local answer, again = REFUSED, slot
+  local answer, polite, far = REFUSED, flags >= IN_TURN and flags % 2 ~= UNLIMITED, slot - now > horizon
+  local ahead, out, wastes = 0, 0, false
+  if polite and wrong == 0 then
+    ahead, out, wastes = queues(member, limits, slot, binding)
+  end
   if wrong > 0 then
     answer, binding = FOREIGN, wrong
-  elseif slot - now <= horizon and not (binding > 0 and flags >= IN_TURN and flags % 2 ~= UNLIMITED and wastes(slot, limits)) then
+  elseif not far and ahead == 0 and out == 0 and not wastes then
     answer = GRANTED
     for i = 1, limits do
       local k, t = key[i], step[i]
       local a = tat[k]
       if not a then
-        tat[k], last[k], closed[k], turn[k] = slot + cost[i], slot, 0, 0
+        tat[k], last[k], closed[k], line[k] = slot + cost[i], slot, 0, ''
         base[k], slot1[k], cost1[k], count1[k], older[k] = 0, slot, cost[i], 1, ''
       else
-        if a - room[i] + cost[i] + horizon < now then
-          turn[k] = 0 -- it has been idle: those who had turns are gone
-        end
         record(k, t, slot, cost[i])
         tat[k] = max(a, slot) + cost[i]
         last[k] = max(last[k], slot)
@@ -185,19 +184,67 @@ while at <= size do
       interval[k] = t
       changed[k] = true
     end
-  elseif flags >= IN_TURN and binding > 0 and slot - now > horizon and step[binding] <= MAX_QUEUE then
-    -- A slower limit gives no turns: all ask for its slot, once in a long time.
-    again = turn_of(binding, slot, horizon)
+  elseif polite then
+    if binding == 0 and held == 0 then
+      binding = ahead
+    end
+    if not far and ahead == 0 and not wastes then
+      binding, held = out, 0
+    end
   end
   if answer == GRANTED and binding == 0 and slot == now then
-    out[#out + 1] = at_once
+    answers[#answers + 1] = at_once
   else
-    out[#out + 1] = pack(DECISION, answer, binding, held, slot, again)
+    answers[#answers + 1] = pack(DECISION, answer, binding, held, slot, slot, 0)
+  end
+  if answer == GRANTED then
+    for i = 1, limits do
+      local k = key[i]
+      if line[k] ~= '' or visited[member * 65536 + k] then
+        local v = visit(k, member)
+        v.took, v.t = true, step[i]
+      end
+    end
+  elseif polite and binding > 0 and answer == REFUSED then
+    refused(member, limits, key, key[binding])
+    local r = { at = #answers, member = member, reach = min(reach, MOST_REACH), binding = binding, held = held, main = main }
+    r.key, r.step, r.room = {}, {}, {}
+    for i = 1, limits do
+      r.key[i], r.step[i], r.room[i] = key[i], step[i], room[i]
+    end
+    refusals[#refusals + 1] = r
   end
 end
 
-save(tonumber(ARGV[2]))
-if mixed[1] then
-  out[#out + 1] = table.concat(mixed)
+for _, r in ipairs(refusals) do
+  local at = stand(r)
+  if at ~= r.binding then
+    r.binding, r.held = at, 0
+  end
 end
-return table.concat(out)
+local told = {} -- the slow limits whose turns have moved
+for _, v in ipairs(visits) do
+  finish(v)
+  keep_line(v.k)
+  if v.took and is_slow(v.t) and others_wait(v) then
+    told[v.k] = v
+  end
+end
+for _, r in ipairs(refusals) do
+  local k = r.key[r.binding]
+  local v, lead = visit(k, r.member), lead_of(k)
+  local slot = max(now, opens_at(k, r.room[r.binding]))
+  local turn = max(turn_of(k, v.t, v.member, v.room), slot) - lead
+  answers[r.at] = pack(DECISION, REFUSED, r.binding, r.held, slot, turn, 2 * lead)
+end
+
+save(tonumber(ARGV[2]))
+if ARGV[3] ~= '' then
+  for k, v in pairs(told) do
+    redis.pcall('PUBLISH', ARGV[3], ARGV[4] .. turns_at(k, v.t) .. KEYS[k]) -- or nobody is told
+  end
+end
+if mixed[1] then
+  answers[#answers + 1] = table.concat(mixed)
+end
+return table.concat(answers)

@@ -2,12 +2,12 @@ package botapi_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/freqlimit/dispatcher/examples/telegram/internal/botapi"
+	"github.com/freqlimit/dispatcher/internal/seeds"
 )
 
 func TestPerChatWindow(t *testing.T) {
@@ -79,12 +79,11 @@ func TestWindowsExact(t *testing.T) {
 		PerGroup: botapi.Window{Limit: 7, Length: 20 * time.Second},
 		Record:   true,
 	}
-	for seed := range uint64(8) {
+	for _, random := range seeds.First(t, 8) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := botapi.New(cfg)
 			b := dial(t, srv)
 			epoch := time.Now()
-			random := rand.New(rand.NewPCG(seed, 0))
 			var all []time.Duration
 			perChat := make(map[int][]time.Duration)
 			for range 500 {
@@ -96,7 +95,7 @@ func TestWindowsExact(t *testing.T) {
 					(chat > 0 || fits(perChat[chat], now, cfg.PerGroup))
 				err := send(t, b, chat, "hello")
 				if got := err == nil; got != want {
-					t.Fatalf("seed %d: at %v chat %d: accepted = %t, want %t (%v)", seed, now, chat, got, want, err)
+					t.Fatalf("at %v chat %d: accepted = %t, want %t (%v)", now, chat, got, want, err)
 				}
 				if want {
 					all = append(all, now)
