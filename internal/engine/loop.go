@@ -46,14 +46,14 @@ type loop struct {
 
 	cleared bool // the scheduler has forgotten all that the backend has forgotten
 
-	empty     inbox            // memory for the next inbox
-	fresh     [][]Submission   // submitted, and not passed to the scheduler yet
-	block     []Submission     // the same; these go before leftover and fresh
-	whole     []Submission     // the block of which block is the rest, if it is to be recycled
-	own       [1]backend.Limit // scratch of limits
-	done      []Completion     // scratch of takeIn
-	scheduled []scheduledJob   // jobs that have a slot in the future, by slot
-	busy      int              // jobs that workers have, without those of the fast path
+	empty     inbox           // memory for the next inbox
+	fresh     [][]Submission  // submitted, and not passed to the scheduler yet
+	block     []Submission    // the same; these go before leftover and fresh
+	whole     []Submission    // the block of which block is the rest, if it is to be recycled
+	own       []backend.Limit // memory for the limit of Config.Params; nil if a job keeps it
+	done      []Completion    // scratch of takeIn
+	scheduled []scheduledJob  // jobs that have a slot in the future, by slot
+	busy      int             // jobs that workers have, without those of the fast path
 }
 
 // newLoop returns a loop that runs until ctx ends, and a function that releases its contexts.
@@ -217,19 +217,25 @@ func (l *loop) schedule(now int64, s *Submission) {
 	s.Job.SetState(schedule.StateWaiting)
 	if s.Dates == nil {
 		l.sched.Submit(now, s.Job, s.Key, s.Priority, limits)
-		return
+	} else {
+		l.sched.SubmitDated(now, s.Job, s.Key, s.Priority, limits, *s.Dates)
 	}
-	l.sched.SubmitDated(now, s.Job, s.Key, s.Priority, limits, *s.Dates)
+	if l.own != nil && s.Job.Keeps(l.own) {
+		l.own = nil
+	}
 }
 
 // brought returns the limits that a submitted job brings. The limit of Config.Params is valid until
-// the next call.
+// the next call, unless l.own is set to nil.
 func (l *loop) brought(s *Submission) []backend.Limit {
 	if s.Limits != nil || l.e.cfg.Params == (gcra.FreqLimitParams{}) {
 		return s.Limits
 	}
+	if l.own == nil {
+		l.own = make([]backend.Limit, 1)
+	}
 	l.own[0] = backend.Limit{Key: s.Key, Params: l.e.cfg.Params}
-	return l.own[:]
+	return l.own
 }
 
 // collect takes the jobs that workers are done with.

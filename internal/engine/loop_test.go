@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/freqlimit/dispatcher/backend"
 	"github.com/freqlimit/dispatcher/internal/schedule"
 )
 
@@ -33,4 +35,23 @@ func TestExpireInSteps(t *testing.T) {
 			t.Errorf("Wake() = %d when all have expired, want none", at)
 		}
 	})
+}
+
+// Each job under Config.Params has its own limit, also while others wait that came before and after it.
+func TestJobsUnderParamsHaveTheirOwnLimits(t *testing.T) {
+	e, _ := newEngine(t, func(c *Config) { c.Params = hour })
+	l := still(t, e)
+	l.sched.Pause()
+	keys := []string{"a", "b", "a", "b", "c"}
+	jobs := make([]*schedule.Job, len(keys))
+	for i, key := range keys {
+		jobs[i] = e.submitForTest(t, Submission{Key: key})
+	}
+	l.takeAll()
+	for i, key := range keys {
+		want := []backend.Limit{{Key: key, Params: hour}}
+		if got := jobs[i].Limits(); !slices.Equal(got, want) {
+			t.Errorf("job %d has the limits %v, want %v", i, got, want)
+		}
+	}
 }

@@ -226,6 +226,21 @@ func TestLimitSetOfJobWithDates(t *testing.T) {
 	w.wantIdle()
 }
 
+// The same in a forecast, also if the jobs were submitted with one slice of limits.
+func TestForecastLimitSetOfJobWithDates(t *testing.T) {
+	w := newWorld(t, Config{Workers: many})
+	limits := []backend.Limit{costly("x", rate(1, time.Second, 5), 5)}
+	w.PauseKey(0, "a")
+	w.SubmitDated(0, newJob(0), "a", 0, limits, Dates{Deadline: 1 << 61})
+	w.Submit(0, newJob(1), "a", 0, limits)
+	w.setParams("x", rate(1, time.Second, 4))
+	s, _, _ := w.Snapshot(0, nil).scheduler(nil)
+	l := s.lookUp("a").lane
+	if l.head == l.tail || l.head.set == l.tail.set {
+		t.Error("the job with dates shares its limit set, want one of its own")
+	}
+}
+
 // However many jobs fail, a step does little: what it looks at does not grow with the
 // lane, nor with what has failed before.
 func TestRemoveImpossibleBitByBit(t *testing.T) {

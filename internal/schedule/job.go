@@ -45,6 +45,12 @@ func (j *Job) Limits() []backend.Limit {
 	return j.set.limits
 }
 
+// Keeps reports whether the job keeps the slice of limits with which it was submitted. It does not
+// if it shares an equal one with the job before it.
+func (j *Job) Keeps(limits []backend.Limit) bool {
+	return j.set != nil && sameLimits(j.set.limits, limits)
+}
+
 // The lowest bits of a seq say that the job has dates, that it has been removed and is
 // still between others in its lane, and that it keeps its key. Three more are its State.
 const (

@@ -41,10 +41,10 @@ func (j *Job) sharesSet() bool {
 	return j.set != nil && !j.gone() && !(j.set.costly && j.hasDates())
 }
 
-// resolve finds the limits that a job names.
+// resolve finds the limits that a job names. It keeps the slice, without what is behind its end:
+// users who append to the limits of a job must not write there.
 func (s *Scheduler) resolve(limits []backend.Limit) *limitSet {
-	t := newLimitSet(len(limits))
-	t.limits = append(t.limits, limits...)
+	t := newLimitSet(slices.Clip(limits))
 	for i := range limits {
 		lim := s.limitOf(limits[i].Key)
 		lim.sets++
@@ -53,11 +53,10 @@ func (s *Scheduler) resolve(limits []backend.Limit) *limitSet {
 	return t
 }
 
-// newLimitSet returns an empty limit set with memory for n limits. That of limits is apart:
-// users keep it, in jobs that have ended, and must not keep the scheduler with it.
-func newLimitSet(n int) *limitSet {
-	limits := make([]backend.Limit, 0, n)
-	switch n {
+// newLimitSet returns a limit set with memory for its under. That of limits must stay apart: users
+// keep it, in jobs that have ended, and must not keep the scheduler with it.
+func newLimitSet(limits []backend.Limit) *limitSet {
+	switch len(limits) {
 	case 1:
 		var m struct {
 			limitSet
@@ -73,7 +72,7 @@ func newLimitSet(n int) *limitSet {
 		m.limits, m.limitSet.under = limits, m.under[:0]
 		return &m.limitSet
 	}
-	return &limitSet{limits: limits, under: make([]*limit, 0, n)}
+	return &limitSet{limits: limits, under: make([]*limit, 0, len(limits))}
 }
 
 // over gives up the limit set of a job that has ended.

@@ -33,6 +33,28 @@ func TestLimitsOfAJobKeepNoScheduler(t *testing.T) {
 	}
 }
 
+// Jobs keep the slice with which they were submitted, and share it if it is equal to that of the job
+// before. What is appended to the limits of a job goes elsewhere.
+func TestJobKeepsItsLimits(t *testing.T) {
+	w := newWorld(t, Config{Workers: 1})
+	p := rate(1, time.Second, 1)
+	first := []backend.Limit{limitOn("x", p), limitOn("y", p), limitOn("behind", p)}[:2]
+	equal, other := []backend.Limit{first[0], first[1]}, []backend.Limit{first[1]}
+	a, b, c, free := w.submit("key", first...), w.submit("key", equal...), w.submit("key", other...), w.submit("key")
+	for i, want := range []struct {
+		job    *Job
+		limits []backend.Limit
+		keeps  bool
+	}{{a, first, true}, {b, equal, false}, {b, first, true}, {c, other, true}, {c, first, false}, {free, first, false}} {
+		if got := want.job.Keeps(want.limits); got != want.keeps {
+			t.Errorf("%d: Keeps() = %v, want %v", i, got, want.keeps)
+		}
+	}
+	if _ = append(a.Limits(), limitOn("new", p)); first[:3][2].Key != "behind" {
+		t.Error("append to Limits() has written behind the slice of the caller")
+	}
+}
+
 // A job that costs more than a Burst which was lowered while it asked shuts the limit for as long
 // as it has charged it for, and not for ever.
 func TestGrantedAboveALoweredBurst(t *testing.T) {

@@ -265,7 +265,7 @@ func (s *Scheduler) internKnown(limits []backend.Limit, last *Job) *limitSet {
 		return nil
 	}
 	t := (*limitSet)(nil)
-	if last != nil && last.set != nil && sameLimits(last.set.limits, limits) {
+	if last != nil && last.sharesSet() && sameLimits(last.set.limits, limits) {
 		t = last.set
 	} else {
 		t = s.resolve(limits)

@@ -108,7 +108,7 @@ func (s *Scheduler) Idle() int { return s.idle }
 
 // Submit adds a job of a key and a priority: a higher priority goes first. The limits must be valid,
 // and no two may have the same key. Each limit takes on the params given here, also for other jobs
-// that are under it. Submit does not keep the slice.
+// that are under it. Submit keeps the slice, unless the job shares that of another: see [Job.Keeps].
 func (s *Scheduler) Submit(now int64, j *Job, key string, priority int, limits []backend.Limit) {
 	j.seq &= stateBits
 	s.number(now, j)
