@@ -47,8 +47,9 @@ func (s *Scheduler) acquire(now int64, l *lane) {
 // mostFreeCap is how many limits a slice in Scheduler.freeRefs holds at most.
 const mostFreeCap = 8
 
-// mostFreeRefs is how many slices of dropped lanes are kept in Scheduler.freeRefs.
-const mostFreeRefs = 64
+// mostFreeRefs is how many slices of dropped lanes are kept in Scheduler.freeRefs: as many as lanes
+// that a burst of jobs of different keys makes before the first of them are dropped.
+const mostFreeRefs = 1024
 
 // memoryOf returns memory for the refs of a lane that has none.
 func (s *Scheduler) memoryOf(l *lane) []limitRef {
