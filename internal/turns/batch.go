@@ -168,8 +168,11 @@ func (b *Batch) End(limit func(key string) Limit) (told []Answer) {
 		lim := limit(a.Key)
 		lim.Interval = v.limit.Interval
 		slot, lead := max(b.Now, lim.Open(a.Room)), v.line.Lead()
-		turn := max(b.Rules.Turn(v.line, lim, v.member, v.room), slot)
-		told = append(told, Answer{f.request, f.binding, slot, turn - lead, 2 * lead})
+		begins := max(b.Rules.begins(v.line, lim, v.member, v.room), slot-lead)
+		if at := v.line.find(v.member); at < len(v.line.Waiters) {
+			v.line.Waiters[at].Told = begins
+		}
+		told = append(told, Answer{f.request, f.binding, slot, begins, 2 * lead})
 	}
 	return told
 }
@@ -257,7 +260,8 @@ func (b *Batch) kept(f *refusal) int {
 
 // finish updates the place of a member in the line of one limit. If it took a slot on its turn, it
 // passed those before it. If it took a slot and the line was full, it leaves the line, to make
-// room for a member outside.
+// room for a member outside. If it was passed and is refused, the others wait for it again: it
+// comes, and they may take slots so far ahead that it could never get one.
 func (b *Batch) finish(v *visit) {
 	l := v.line
 	at, wasFull := l.find(v.member), len(l.Waiters) >= b.Rules.Longest
@@ -283,7 +287,7 @@ func (b *Batch) finish(v *visit) {
 		return
 	}
 	if at < len(l.Waiters) {
-		l.Waiters[at].Room, l.Waiters[at].MinHorizon = v.room, v.minHorizon
+		l.Waiters[at] = Waiter{Member: v.member, Room: v.room, MinHorizon: v.minHorizon}
 	} else if len(l.Waiters) < b.Rules.Longest && !(v.took && wasFull) {
 		l.Waiters = append(l.Waiters, Waiter{Member: v.member, Room: v.room, MinHorizon: v.minHorizon})
 	}

@@ -5,7 +5,7 @@
 // The first turn in a line begins a lead before the limit's next slot, and each further turn a
 // step after the one before it. A member that has taken its share goes to the end. If a member
 // misses its turn, the next one passes it a step later. Nobody waits for a member that was
-// passed, and it may come at any time. So nothing has to be undone when a process dies, and a
+// passed until it asks again, at any time. So nothing has to be undone when a process dies, and a
 // slow process loses no turn. But the others wait for a member that saves up for a costly job,
 // even if it has died.
 //
@@ -63,6 +63,7 @@ type Waiter struct {
 	Member     uint32
 	Room       int64 // how long before the TAT the limit opens for the member's request
 	MinHorizon int64 // see backend.Request.MinHorizon
+	Told       int64 // when its turn begins, as it was told
 	Passed     int64 // when another member took its turn; 0: none did
 }
 
@@ -118,6 +119,32 @@ func (r Rules) Turn(l *Line, lim Limit, member uint32, room int64) int64 {
 	return lim.Open(room) + ahead*r.step(l, lim.Interval)
 }
 
+// begins returns when a member's turn begins: a lead before its slot, and no sooner than a step after
+// the turns of those ahead. They were told of theirs before others with a larger MinHorizon joined
+// the line, and come no earlier.
+func (r Rules) begins(l *Line, lim Limit, member uint32, room int64) int64 {
+	begins := r.Turn(l, lim, member, room) - l.Lead()
+	at := l.find(member)
+	if at < len(l.Waiters) && l.Waiters[at].Passed > 0 {
+		return begins
+	}
+	step := r.step(l, lim.Interval)
+	ahead, reach := int64(0), int64(0)
+	for i := range l.Waiters[:at] {
+		w := &l.Waiters[i]
+		reach = max(reach, w.MinHorizon)
+		if w.Passed > 0 {
+			continue
+		}
+		// If slots were given back since w was told, its turn may have moved up.
+		room = min(room, w.Room)
+		turn := lim.Open(room) + ahead*step
+		begins = max(begins, min(w.Told, turn-reach/2)+step)
+		ahead++
+	}
+	return begins
+}
+
 // due reports whether it is a member's turn.
 func (r Rules) due(now int64, l *Line, lim Limit, member uint32, room int64) bool {
 	at := l.find(member)
@@ -128,7 +155,7 @@ func (r Rules) due(now int64, l *Line, lim Limit, member uint32, room int64) boo
 		return true
 	}
 	// Half a step too early is as good as on time.
-	return now >= r.Turn(l, lim, member, room)-l.Lead()-r.step(l, lim.Interval)/2
+	return now >= r.begins(l, lim, member, room)-r.step(l, lim.Interval)/2
 }
 
 // edge returns when the limit opens for a member and for all others in line.

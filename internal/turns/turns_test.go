@@ -20,9 +20,15 @@ type hall struct {
 
 // asks has a member ask for n slots, and returns how many it gets and when its next turn begins.
 func (h *hall) asks(member uint32, n int) (granted int, turn int64) {
+	granted, told := h.asksAhead(member, n, 40, 40)
+	return granted, told.RetryAt
+}
+
+// asksAhead is asks with other horizons, and returns all that the member is told.
+func (h *hall) asksAhead(member uint32, n int, horizon, minHorizon int64) (granted int, told Answer) {
 	b := NewBatch(rules, h.now)
 	for i := range n {
-		r := Request{Member: member, MinHorizon: 40, Limits: []Asked{{Key: "k", Line: &h.line, Limit: h.limit()}}}
+		r := Request{Member: member, MinHorizon: minHorizon, Limits: []Asked{{Key: "k", Line: &h.line, Limit: h.limit()}}}
 		slot, binding := h.now, -1
 		if h.tat > slot {
 			slot, binding = h.tat, 0
@@ -31,7 +37,7 @@ func (h *hall) asks(member uint32, n int) (granted int, turn int64) {
 		if wastes {
 			h.t.Errorf("a slot of the only limit is wasted")
 		}
-		if slot-h.now <= 40 && had < 0 && out < 0 {
+		if slot-h.now <= horizon && had < 0 && out < 0 {
 			h.tat = slot + h.interval
 			b.Granted(r)
 			granted++
@@ -39,10 +45,10 @@ func (h *hall) asks(member uint32, n int) (granted int, turn int64) {
 		}
 		b.Refused(i, r, max(binding, had, out))
 	}
-	for _, told := range b.End(func(string) Limit { return h.limit() }) {
-		turn = told.RetryAt
+	for _, a := range b.End(func(string) Limit { return h.limit() }) {
+		told = a
 	}
-	return granted, turn
+	return granted, told
 }
 
 func (h *hall) limit() Limit { return Limit{TAT: h.tat, Interval: h.interval} }
@@ -116,6 +122,38 @@ func TestPassed(t *testing.T) {
 		h.asks(1, 1)
 	}
 	h.wantLine()
+}
+
+// A member that takes slots far ahead, and has too few jobs to be refused, does not keep out one that
+// is near, although the near one once comes late and is passed.
+func TestFarAndNear(t *testing.T) {
+	const near, far = 1, 2
+	h := &hall{t: t, interval: 3, tat: 30}
+	var slots [10]int // of the near member, in each second
+	horizon, nearAt, farAt := int64(40), int64(0), int64(0)
+	for h.now = 0; h.now < 10_000; h.now++ {
+		if h.now >= farAt {
+			n, told := h.asksAhead(far, 20, 1000, 400)
+			farAt = max(told.RetryAt, h.now+3) // it asks again at once
+			if n > 0 {
+				farAt = h.now + 30 // when it has jobs again
+			}
+		}
+		if h.now == 2000 {
+			nearAt, horizon = 2100, 40
+		}
+		if h.now >= nearAt {
+			n, told := h.asksAhead(near, 20, horizon, 40)
+			slots[h.now/1000] += n
+			horizon = max(40, told.MinHorizon)
+			nearAt = max(told.RetryAt, h.now+1)
+		}
+	}
+	for second, n := range slots {
+		if n < 50 {
+			t.Errorf("in second %d the near member has %d of 333 slots, want 50 at least", second, n)
+		}
+	}
 }
 
 // A line has an end.

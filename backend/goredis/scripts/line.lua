@@ -1,6 +1,7 @@
 -- The lines of the limits. Package internal/turns is the model, and uses the same names.
 --
--- A waiter is stored as member, room, reach (MinHorizon of the request) and passed.
+-- A waiter is stored as member, room, reach (MinHorizon of the request), and either when it was
+-- passed or, negative, when its turn begins, as it was told.
 local WAITER = '<I4dI4d'
 local STEP, SLOW_STEP, FORGET = 25000, 20000, 5000000
 local MOST_REACH = 1000000
@@ -20,7 +21,8 @@ local function waiters_of(k)
   while at <= #packed do
     local w = {}
     w.member, w.room, w.reach, w.passed, at = parse(WAITER, packed, at)
-    if not (whole(w.room, FAR) and w.reach <= MOST_REACH and whole(w.passed, now)) then
+    w.told, w.passed = max(-w.passed, 0), max(w.passed, 0)
+    if not (whole(w.room, FAR) and w.reach <= MOST_REACH and whole(w.passed, now) and whole(w.told, now + FAR)) then
       list = {}
       break
     end
@@ -81,10 +83,31 @@ local function turn_of(k, t, member, own)
   return opens_at(k, room) + ahead * step_of(k, t)
 end
 
+-- begins_at returns when a member's turn begins.
+local function begins_at(k, t, member, own)
+  local list, step = waiters_of(k), step_of(k, t)
+  local at, room = place(list, member, own), own
+  local begins = turn_of(k, t, member, own) - lead_of(k)
+  if is_passed(list, at) then
+    return begins
+  end
+  local ahead, reach = 0, 0
+  for i = 1, at - 1 do
+    local w = list[i]
+    reach = max(reach, w.reach)
+    if w.passed == 0 then
+      room = min(room, w.room)
+      begins = max(begins, min(w.told, opens_at(k, room) + ahead * step - floor(reach / 2)) + step)
+      ahead = ahead + 1
+    end
+  end
+  return begins
+end
+
 local function is_due(k, t, member, room)
   local list = waiters_of(k)
   local at, ahead = place(list, member, room)
-  return ahead == 0 or is_passed(list, at) or now >= turn_of(k, t, member, room) - lead_of(k) - floor(step_of(k, t) / 2)
+  return ahead == 0 or is_passed(list, at) or now >= begins_at(k, t, member, room) - floor(step_of(k, t) / 2)
 end
 
 -- others returns the least room of those in line but a member, who have not been passed; nil
@@ -236,12 +259,20 @@ local function finish(v)
   end
   if v.wants then
     if list[at] then
-      list[at].room, list[at].reach = v.room, v.reach
+      list[at] = { member = v.member, room = v.room, reach = v.reach, told = 0, passed = 0 } -- waited for again
     elseif #list < LONGEST and not (v.took and was_full) then
-      list[at] = { member = v.member, room = v.room, reach = v.reach, passed = 0 }
+      list[at] = { member = v.member, room = v.room, reach = v.reach, told = 0, passed = 0 }
     end
   end
   waiters[k] = list
+end
+
+-- tell notes when a member was told that its turn begins.
+local function tell(k, member, begins)
+  local w = waiters_of(k)[place(waiters_of(k), member, 0)]
+  if w then
+    w.told = begins
+  end
 end
 
 -- others_wait reports whether others stand in line, passed or not.
@@ -254,7 +285,7 @@ end
 local function keep_line(k)
   local packed = {}
   for i, w in ipairs(waiters_of(k)) do
-    packed[i] = pack(WAITER, w.member, w.room, w.reach, w.passed)
+    packed[i] = pack(WAITER, w.member, w.room, w.reach, w.passed > 0 and w.passed or -w.told)
   end
   packed = table.concat(packed)
   if packed ~= line[k] then

@@ -225,7 +225,6 @@ end
 local told = {} -- the slow limits whose turns have moved
 for _, v in ipairs(visits) do
   finish(v)
-  keep_line(v.k)
   if v.took and is_slow(v.t) and others_wait(v) then
     told[v.k] = v
   end
@@ -234,8 +233,12 @@ for _, r in ipairs(refusals) do
   local k = r.key[r.binding]
   local v, lead = visit(k, r.member), lead_of(k)
   local slot = max(now, opens_at(k, r.room[r.binding]))
-  local turn = max(turn_of(k, v.t, v.member, v.room), slot) - lead
-  answers[r.at] = pack(DECISION, REFUSED, r.binding, r.held, slot, turn, 2 * lead)
+  local begins = max(begins_at(k, v.t, v.member, v.room), slot - lead)
+  tell(k, v.member, begins)
+  answers[r.at] = pack(DECISION, REFUSED, r.binding, r.held, slot, begins, 2 * lead)
+end
+for _, v in ipairs(visits) do
+  keep_line(v.k)
 end
 
 save(tonumber(ARGV[2]))
