@@ -39,8 +39,9 @@ func (e *Engine) SetWorkers(n int) {
 	})
 }
 
-// Cancel ends a job that waits or has its slot. A job for which the backend is being asked ends when
-// the answer arrives, and a job that a worker has ends there. It requires that the engine is locked.
+// Cancel ends a job that waits or has its slot. It does nothing to any other job, which ends as soon as
+// [Owner.IsCanceled] is asked: when the loop takes it out of the inbox, when the backend has answered,
+// or at its worker. Cancel requires that the engine is locked.
 func (e *Engine) Cancel(j *schedule.Job) {
 	e.post(func(l *loop, now int64) { l.cancel(now, j) })
 }
@@ -92,7 +93,7 @@ func (l *loop) dropSome() {
 	}
 	first := &l.drops[0]
 	more := first.cut.Remove(dropsAtOnce, func(j *schedule.Job) {
-		l.left(j)
+		l.markEnded(j)
 		first.each(j)
 	})
 	if !more {

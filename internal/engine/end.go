@@ -7,19 +7,19 @@ import (
 
 // end ends a job without a worker, after the scheduler has had it.
 func (l *loop) end(j *schedule.Job, why Reason, err error) {
-	l.left(j)
+	l.markEnded(j)
 	l.e.owner.Ended(j, nil, why, err)
 }
 
 // endSubmission ends a job without a worker, before the scheduler has had it.
 func (l *loop) endSubmission(s *Submission, why Reason, err error) {
 	s.Limits = append([]backend.Limit{}, l.brought(s)...)
-	l.left(s.Job)
+	l.markEnded(s.Job)
 	l.e.owner.Ended(s.Job, s, why, err)
 }
 
-// left notes that a job no longer waits.
-func (l *loop) left(j *schedule.Job) {
+// markEnded notes that a job has ended without a worker, and so waits no longer.
+func (l *loop) markEnded(j *schedule.Job) {
 	j.SetState(schedule.StateNew)
 	l.e.leave(1)
 }

@@ -198,7 +198,7 @@ func (e *Engine) Figures() Figures {
 	defer e.pool.mu.Unlock()
 	x := &e.pool.fast
 	f.Waiting = int(e.waiting.Load()) - x.unflushed
-	f.Running = int(e.running.Load()) + x.running + x.rested
+	f.Running = int(e.running.Load()) + x.running + x.markedIdle
 	f.FastSucceeded = x.succeeded
 	return f
 }

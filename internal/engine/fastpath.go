@@ -64,17 +64,17 @@ type fastIntake struct {
 
 // fastQueue is the queue of fast jobs in the pool. pool.mu guards it.
 type fastQueue struct {
-	open      bool        // workers may take jobs
-	barred    atomic.Bool // workers may take none until the loop has read its news; used without a lock
-	queued    int
-	line      *schedule.Line // of the queued jobs
-	most      int            // the most jobs that may run
-	running   int            // running jobs, including those that go on after it was closed
-	rested    int            // jobs for which both running and Engine.running have been reduced
-	started   uint64         // jobs started since it was opened
-	unflushed int            // jobs that have started and still count as waiting
-	succeeded uint64
-	closing   bool // the loop must be woken when nothing is left
+	open       bool        // workers may take jobs
+	barred     atomic.Bool // workers may take none until the loop has read its news; used without a lock
+	queued     int
+	line       *schedule.Line // of the queued jobs
+	most       int            // the most jobs that may run
+	running    int            // running jobs, including those that go on after it was closed
+	markedIdle int            // ended jobs that MarkIdle took off Engine.running, which never counted them
+	started    uint64         // jobs started since it was opened
+	unflushed  int            // jobs that have started and still count as waiting
+	succeeded  uint64
+	closing    bool // the loop must be woken when nothing is left
 }
 
 // leftover describes fast jobs that have not been passed to the scheduler yet.
@@ -135,7 +135,7 @@ func (e *Engine) refill() {
 	e.move()
 }
 
-// move requires that pool.mu and mu are held.
+// move is refill for callers that hold pool.mu and mu.
 func (e *Engine) move() {
 	in, x := &e.fastIntake, &e.pool.fast
 	x.line, x.queued = in.line, e.owner.MoveFast()
@@ -194,8 +194,8 @@ func (p *pool) endFast(w *Worker, f *Completion) bool {
 	x := &p.fast
 	w.line = nil
 	x.running--
-	if f.rested {
-		x.rested++
+	if f.markedIdle {
+		x.markedIdle++
 	}
 	if f.Succeeded {
 		x.succeeded++
@@ -259,7 +259,8 @@ func (l *loop) updateFastPath(end bool) {
 	l.passed = x.idle()
 }
 
-// closeFastPath requires that pool.mu and mu are held.
+// closeFastPath keeps the waiting jobs on the path for takeLeftover, and tells the scheduler which
+// workers are busy. It requires that pool.mu and mu are held.
 func (l *loop) closeFastPath() {
 	e := l.e
 	in, x := &e.fastIntake, &e.pool.fast

@@ -26,23 +26,23 @@ type loop struct {
 	sched    *schedule.Scheduler
 	reserver *reserve.Reserver
 
-	commands  []command
-	obeyed    int        // how many of commands have been obeyed
-	questions []question // not answered yet
-	answered  int        // how many questions were answered in this step
-	taken     uint64     // how many jobs have been taken in
-	drops     []dropping // that have begun
-	inspector inspector
-	settings  table.Map[string, *setting] // of limits
-	adaptive  adaptive.Limits
-	ruling    bool // there are more jobs that cost more than a lowered Burst
+	commands       []command
+	obeyed         int        // how many of commands have been obeyed
+	questions      []question // not answered yet
+	answered       int        // how many questions were answered in this step
+	taken          uint64     // how many jobs have been taken in
+	drops          []dropping // that have begun
+	inspector      inspector
+	settings       table.Map[string, *setting] // of limits
+	adaptive       adaptive.Limits
+	moreImpossible bool // there are more jobs that cost more than a lowered Burst
 
 	fast     bool     // the fast path is open: see fastpath.go
 	passed   bool     // all jobs on it have ended
 	leftover leftover // fast jobs that were waiting when the path was closed; they go before fresh
 
-	unlooked  []news // holds whose keys a job or limit here should have
-	strangeAt int64  // when it was last logged that none has the key
+	uncheckedHolds []news // holds for checkHeldKeys
+	unknownKeyAt   int64  // when checkHeldKeys last logged
 
 	cleared bool // the scheduler has forgotten all that the backend has forgotten
 
@@ -93,8 +93,8 @@ func (l *loop) run() error {
 		if l.hasMore() {
 			continue
 		}
-		if len(l.unlooked) > 0 {
-			l.lookForHeld(l.e.Now())
+		if len(l.uncheckedHolds) > 0 {
+			l.checkHeldKeys(l.e.Now())
 		}
 		if l.isIdle() {
 			if l.e.reports.isIdle() {
@@ -117,7 +117,7 @@ func (l *loop) run() error {
 // taken in.
 func (l *loop) hasMore() bool {
 	return len(l.commands) > 0 || l.hasAnswers() || len(l.block) > 0 || len(l.fresh) > 0 || l.leftover.some ||
-		!l.cleared || l.ruling || len(l.drops) > 0 || l.isInspecting() || l.sched.HasExpired()
+		!l.cleared || l.moreImpossible || len(l.drops) > 0 || l.isInspecting() || l.sched.HasExpired()
 }
 
 // takeIn passes news to the scheduler, only some of it if there is much. It reports whether no more
@@ -134,9 +134,7 @@ func (l *loop) takeIn() (closed bool) {
 	l.cleared = l.sched.ClearSome(now)
 	l.questions = append(l.questions, in.questions...)
 	l.fresh = in.submitted.Drain(l.fresh)
-	switch {
-	case len(l.commands) > 0: // they go before jobs
-	default:
+	if len(l.commands) == 0 { // commands go before jobs
 		l.admit(now, &in.submitted)
 	}
 	if !l.fast { // a completion that has come since must close the fast path first
@@ -147,7 +145,7 @@ func (l *loop) takeIn() (closed bool) {
 	}
 	l.recoverLimits(now)
 	l.tellParams(now)
-	l.ruleOut(now)
+	l.rejectImpossible(now)
 	l.answer(now)
 	l.beginSnapshot(now)
 	l.dropSome()
@@ -204,12 +202,13 @@ func (l *loop) nextBlock() {
 	}
 }
 
+// schedule passes a job on to the scheduler, unless it was canceled or costs too much.
 func (l *loop) schedule(now int64, s *Submission) {
 	if l.e.owner.IsCanceled(s.Job) {
 		l.endSubmission(s, Canceled, nil)
 		return
 	}
-	limits, err := l.ruled(l.brought(s))
+	limits, err := l.effectiveLimits(l.brought(s))
 	if err != nil {
 		l.endSubmission(s, Rejected, err)
 		return
@@ -248,6 +247,7 @@ func (l *loop) collect(now int64) {
 	clear(l.done)
 }
 
+// jobDone tells the scheduler what becomes of a job that a worker is done with.
 func (l *loop) jobDone(now int64, f *Completion) {
 	l.busy--
 	j := f.Job
@@ -355,24 +355,6 @@ func (l *loop) handOver() {
 	}
 	l.e.pool.enqueue(l.scheduled[:n], l.busy)
 	l.scheduled = slices.Delete(l.scheduled, 0, n)
-}
-
-// spawn starts a worker, which ends when the pool is closed. If a handler or one of the Events calls
-// runtime.Goexit, the worker is replaced.
-func (l *loop) spawn(w *Worker) {
-	l.e.workers.Add(1)
-	l.group.Go(func() error {
-		returned := false
-		defer func() {
-			l.e.workers.Add(-1)
-			if !returned {
-				l.spawn(w)
-			}
-		}()
-		l.e.work(w)
-		returned = true
-		return nil
-	})
 }
 
 // wait returns when there is news, when the next instant at which something is due has come, or when

@@ -107,8 +107,8 @@ func (l *loop) learn(now int64, n news) {
 	switch n.kind {
 	case backend.ChangeHold:
 		l.sched.Hold(now, n.key, n.until)
-		if n.by != ByOthers && n.until > now && len(l.unlooked) < mostUnlooked {
-			l.unlooked = append(l.unlooked, n)
+		if n.by != ByOthers && n.until > now && len(l.uncheckedHolds) < mostUncheckedHolds {
+			l.uncheckedHolds = append(l.uncheckedHolds, n)
 		}
 	case backend.ChangeRetryAt:
 		l.reserver.TurnGiven(now, n.key, n.until, n.tat, n.interval, n.reach)
@@ -121,17 +121,17 @@ func (l *loop) learn(now int64, n news) {
 	}
 }
 
-// mostUnlooked is how many holds are kept for lookForHeld.
-const mostUnlooked = 16
+// mostUncheckedHolds is how many holds are kept for checkHeldKeys.
+const mostUncheckedHolds = 16
 
-// lookForHeld logs, at most once a minute, that a held key belongs to no job and no limit, because it
+// checkHeldKeys logs, at most once a minute, that a held key belongs to no job and no limit, because it
 // may be misspelled. It is called when all jobs have been taken in.
-func (l *loop) lookForHeld(now int64) {
-	for _, n := range l.unlooked {
-		if l.sched.Has(n.key) || l.strangeAt > 0 && now-l.strangeAt < int64(time.Minute) {
+func (l *loop) checkHeldKeys(now int64) {
+	for _, n := range l.uncheckedHolds {
+		if l.sched.Has(n.key) || l.unknownKeyAt > 0 && now-l.unknownKeyAt < int64(time.Minute) {
 			continue
 		}
-		l.strangeAt = now
+		l.unknownKeyAt = now
 		level, by := slog.LevelWarn, "RetryAfter"
 		if n.by == ByCaller {
 			level, by = slog.LevelInfo, "Hold"
@@ -139,7 +139,7 @@ func (l *loop) lookForHeld(now int64) {
 		l.e.LogSoon(level, "dispatcher: held key matches no job and no limit here",
 			slog.String("key", n.key), slog.String("by", by))
 	}
-	l.unlooked = l.unlooked[:0]
+	l.uncheckedHolds = l.uncheckedHolds[:0]
 }
 
 // tellMixed logs that the params of a key go back and forth.

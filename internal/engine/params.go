@@ -76,9 +76,9 @@ func (l *loop) paramsOf(key string) gcra.FreqLimitParams {
 	return params
 }
 
-// rule returns the params that apply to a limit that a job brings: the params of SetParams, if it was
-// called, and slowed down if the limit adapts.
-func (l *loop) rule(lim *backend.Limit) gcra.FreqLimitParams {
+// effectiveParams returns the params that apply to a limit that a job brings: the params of SetParams,
+// if it was called, and slowed down if the limit adapts.
+func (l *loop) effectiveParams(lim *backend.Limit) gcra.FreqLimitParams {
 	params := lim.Params
 	if set, ok := l.settings.Get(lim.Key); ok {
 		set.own, params = params, set.params
@@ -86,15 +86,15 @@ func (l *loop) rule(lim *backend.Limit) gcra.FreqLimitParams {
 	return l.adapted(lim.Key, params)
 }
 
-// ruled returns the limits of a job with the params that apply. It returns an error if the job costs
-// more than one of them allows.
-func (l *loop) ruled(limits []backend.Limit) ([]backend.Limit, error) {
+// effectiveLimits returns the limits of a job with the params that apply. It returns an error if the
+// job costs more than one of them allows.
+func (l *loop) effectiveLimits(limits []backend.Limit) ([]backend.Limit, error) {
 	if l.settings.Len() == 0 && l.adaptive.Len() == 0 {
 		return limits, nil
 	}
 	var changed []backend.Limit
 	for i := range limits {
-		p := l.rule(&limits[i])
+		p := l.effectiveParams(&limits[i])
 		if limits[i].Params == p {
 			continue
 		}
@@ -109,9 +109,9 @@ func (l *loop) ruled(limits []backend.Limit) ([]backend.Limit, error) {
 	return limits, nil
 }
 
-// ruleOut fails jobs that cost more than a lowered Burst, some at a time.
-func (l *loop) ruleOut(now int64) {
-	l.ruling = l.sched.RemoveImpossible(now, blocks.Size, func(j *schedule.Job) {
+// rejectImpossible fails jobs that cost more than a lowered Burst, some at a time.
+func (l *loop) rejectImpossible(now int64) {
+	l.moreImpossible = l.sched.RemoveImpossible(now, blocks.Size, func(j *schedule.Job) {
 		l.end(j, Rejected, backend.Validate(l.sched.Request(j, nil)))
 	})
 }

@@ -22,8 +22,8 @@ type Completion struct {
 	Until       int64 // when it runs again; for WithdrawJob, the token of its slot
 	Late        int64 // how late it started, or Unknown
 
-	fast   bool // it took the fast path
-	rested bool // Engine.running does not count it
+	fast       bool // it took the fast path
+	markedIdle bool // MarkIdle was called: Engine.running counts it no longer
 }
 
 // Unknown is the Completion.Late of a job whose lateness was not measured.
@@ -101,7 +101,7 @@ func (e *Engine) work(w *Worker) {
 // MarkIdle notes that a worker's job is no longer running.
 func (e *Engine) MarkIdle(w *Worker) {
 	e.running.Add(-1)
-	w.Done.rested = true
+	w.Done.markedIdle = true
 }
 
 // Succeeded is MarkIdle for a job that has succeeded and needs no report. It reports whether the
@@ -134,13 +134,33 @@ func (p *pool) enqueue(jobs []scheduledJob, workers int) {
 	}
 }
 
+// spawnOne adds a worker. It requires that mu is held.
 func (p *pool) spawnOne() {
 	w := &Worker{own: p.jobs.NewFastJob(), spawned: true}
 	p.workers = append(p.workers, w)
 	p.spawn(w)
 }
 
-// wakeOne requires that mu is held.
+// spawn starts the goroutine of a worker, which ends when the pool is closed. If a handler or one of the
+// Events calls runtime.Goexit, another goroutine takes over. It is the pool's spawn.
+func (l *loop) spawn(w *Worker) {
+	l.e.workers.Add(1)
+	l.group.Go(func() error {
+		returned := false
+		defer func() {
+			l.e.workers.Add(-1)
+			if !returned {
+				l.spawn(w)
+			}
+		}()
+		l.e.work(w)
+		returned = true
+		return nil
+	})
+}
+
+// wakeOne wakes or spawns a worker if there is a job for it, unless one is already on its way. It
+// requires that mu is held.
 func (p *pool) wakeOne() {
 	more := p.fast.ready()
 	if p.waking || !more && p.first == len(p.ready) {
