@@ -138,7 +138,7 @@ func (r *Reserver) Answered(now int64, b *Batch) {
 		r.apply(now, j, b.requests[i].Limits, d, err)
 	}
 	r.adjust(now)
-	r.distrust(now, b)
+	r.invalidateOutdated(now, b)
 }
 
 // Discard handles the answer to a batch after the dispatcher has stopped: it gives back all slots that

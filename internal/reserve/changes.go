@@ -56,8 +56,8 @@ func (r *Reserver) Outdated(keys ...string) {
 	}
 }
 
-// distrust makes jobs ask again where the answers of a batch may be outdated.
-func (r *Reserver) distrust(now int64, b *Batch) {
+// invalidateOutdated makes jobs ask again where the answers of a batch may be outdated.
+func (r *Reserver) invalidateOutdated(now int64, b *Batch) {
 	for _, key := range b.outdated {
 		r.sched.Invalidate(now, key)
 	}

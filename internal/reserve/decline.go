@@ -55,7 +55,7 @@ func (r *Reserver) unsend(now int64, s *shard) {
 
 // unasked puts back a job for which the backend was not asked.
 func (r *Reserver) unasked(now int64, j *schedule.Job) {
-	if r.tooLate(now, j, nil, &backend.Decision{}, nil) {
+	if r.endTooLate(now, j, nil, &backend.Decision{}, nil) {
 		return
 	}
 	j.SetState(schedule.StateWaiting)

@@ -14,7 +14,7 @@ import (
 //
 // The program with the longer interval would never start a job, because each event of the other
 // program, measured in that interval, puts its slot off. So after it has waited for [guard.Patience]
-// intervals, it may take a slot far ahead: see [Reserver.reachFar].
+// intervals, it may take a slot far ahead: see [Reserver.lengthenHorizon].
 type Mixed struct {
 	slower atomic.Bool // an interval has become longer
 
@@ -81,9 +81,9 @@ func (m *Mixed) changes(key string, interval time.Duration) int {
 	return m.longer[use{key, interval}]
 }
 
-// reachFar lengthens the horizon of a request whose limit other programs use at shorter intervals, if
+// lengthenHorizon lengthens the horizon of a request whose limit other programs use at shorter intervals, if
 // no job of this program has had a slot of the limit for a long time.
-func (r *Reserver) reachFar(now int64, req *backend.Request) {
+func (r *Reserver) lengthenHorizon(now int64, req *backend.Request) {
 	for i := range req.Limits {
 		l := &req.Limits[i]
 		interval := l.Params.Interval()
@@ -109,8 +109,8 @@ func (r *Reserver) reachFar(now int64, req *backend.Request) {
 	}
 }
 
-// reached notes the slot of a request that was granted.
-func (r *Reserver) reached(limits []backend.Limit, slot int64) {
+// noteSlot notes the slot of a request that was granted.
+func (r *Reserver) noteSlot(limits []backend.Limit, slot int64) {
 	for i := range limits {
 		if p, ok := r.slow[limits[i].Key]; ok {
 			p.last = slot

@@ -148,7 +148,7 @@ func (r *Reserver) request(now int64, j *schedule.Job, req *backend.Request) {
 		req.BusiestLimit = r.sched.BusiestLimit(j)
 	}
 	if r.cfg.Mixed.slower.Load() {
-		r.reachFar(now, req)
+		r.lengthenHorizon(now, req)
 	}
 	if left := r.sched.Deadline(j) - now; left < int64(req.Horizon) {
 		req.Horizon = time.Duration(max(left, 0))
@@ -175,7 +175,7 @@ func (r *Reserver) askNow(now int64, j *schedule.Job) {
 // apply passes the backend's decision on a job to the scheduler. The limits are those of the
 // request.
 func (r *Reserver) apply(now int64, j *schedule.Job, limits []backend.Limit, d *backend.Decision, err error) {
-	if r.tooLate(now, j, limits, d, err) {
+	if r.endTooLate(now, j, limits, d, err) {
 		return
 	}
 	j.SetState(schedule.StateWaiting)
@@ -207,7 +207,7 @@ func (r *Reserver) apply(now int64, j *schedule.Job, limits []backend.Limit, d *
 
 func (r *Reserver) granted(now int64, j *schedule.Job, slot, token int64) {
 	if len(r.slow) > 0 {
-		r.reached(j.Limits(), slot)
+		r.noteSlot(j.Limits(), slot)
 	}
 	r.sched.Granted(now, j, slot)
 	r.owner.Granted(j, slot, token)
@@ -235,9 +235,9 @@ func (r *Reserver) refused(now int64, j *schedule.Job, d *backend.Decision) {
 // turn returns when to ask so that the request reaches the backend at an instant.
 func (r *Reserver) turn(at int64) int64 { return at - int64(r.trip.Mean()/2) }
 
-// tooLate ends a job that was canceled while the backend was asked, or got a slot
+// endTooLate ends a job that was canceled while the backend was asked, or got a slot
 // after its deadline.
-func (r *Reserver) tooLate(now int64, j *schedule.Job, limits []backend.Limit, d *backend.Decision, err error) bool {
+func (r *Reserver) endTooLate(now int64, j *schedule.Job, limits []backend.Limit, d *backend.Decision, err error) bool {
 	granted := err == nil && d.Granted
 	canceled := r.owner.IsCanceled(j)
 	if !canceled && !(granted && r.sched.Expires(j) && int64(d.Slot.Sub(r.cfg.Epoch)) > r.sched.Deadline(j)) {
