@@ -117,12 +117,12 @@ func (d *Dispatcher[T]) submit(ctx context.Context, job *Job[T], o *options, h *
 	if ctx == context.Background() {
 		ctx = nil // it has no values
 	}
-	plain := o == nil && h == nil && d.isFast(limits, job.Priority)
+	fast := o == nil && h == nil && d.isFast(limits, job.Priority)
 	now := d.engine.Now()
 	var e *entry[T]
 	for {
 		accepted, err := false, error(nil)
-		if plain {
+		if fast {
 			accepted, err = d.acceptFast(job.Key, fastJob[T]{ctx, now, job.Payload})
 		}
 		if !accepted && err == nil {
@@ -165,8 +165,8 @@ func (d *Dispatcher[T]) accept(s engine.Submission) (*entry[T], error) {
 	e := entryOf[T](s.Job)
 	hasID := e.hasID()
 	if hasID {
-		if waits, err := d.sameID(e); waits != nil || err != nil {
-			return waits, err
+		if waiting, err := d.sameID(e); waiting != nil || err != nil {
+			return waiting, err
 		}
 	}
 	if !d.engine.Submit(s) {

@@ -65,9 +65,9 @@ func (h *Handle[T]) Cancel() bool {
 // Done returns a channel that is closed when the job has ended, before Events.Done is called.
 func (h *Handle[T]) Done() <-chan struct{} {
 	if h.isZero() {
-		never := make(chan struct{})
-		close(never)
-		return never
+		closed := make(chan struct{})
+		close(closed)
+		return closed
 	}
 	return h.done
 }
