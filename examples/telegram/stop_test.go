@@ -80,6 +80,21 @@ func (a *api) wait(t *testing.T, n int) {
 	}
 }
 
+// forget has wait count only messages that come from now on.
+func (a *api) forget() {
+	for len(a.came) > 0 {
+		<-a.came
+	}
+}
+
+// hang has all requests hang from now on, and returns when some do.
+func (a *api) hang(t *testing.T) {
+	t.Helper()
+	a.stall.Store(true)
+	a.forget()
+	a.wait(t, 3)
+}
+
 // texts counts the messages that were delivered, by their text.
 func (a *api) texts() map[string]int {
 	all := make(map[string]int)
@@ -205,8 +220,7 @@ func TestEveryWayToStop(t *testing.T) {
 		{
 			name: "Ctrl-C twice", messages: few, code: 130, says: "stopped at once", perhaps: true,
 			stop: func(t *testing.T, a *api, p *process) {
-				a.stall.Store(true)
-				a.wait(t, 3)
+				a.hang(t)
 				p.Process.Signal(os.Interrupt)
 				p.says(t, "on their way are finished, in 30s at most")
 				p.Process.Signal(os.Interrupt)
@@ -219,8 +233,7 @@ func TestEveryWayToStop(t *testing.T) {
 		{
 			name: "SIGTERM and then SIGHUP", messages: few, code: 129, says: "stopped at once", perhaps: true,
 			stop: func(t *testing.T, a *api, p *process) {
-				a.stall.Store(true)
-				a.wait(t, 3)
+				a.hang(t)
 				p.Process.Signal(syscall.SIGTERM)
 				p.says(t, "no more messages begin")
 				p.Process.Signal(syscall.SIGHUP)
@@ -237,8 +250,7 @@ func TestEveryWayToStop(t *testing.T) {
 		{
 			name: "SIGKILL", messages: few, code: -1, perhaps: true, silent: true,
 			stop: func(t *testing.T, a *api, p *process) {
-				a.stall.Store(true)
-				a.wait(t, 3)
+				a.hang(t)
 				p.Process.Kill()
 			},
 		},
@@ -370,6 +382,7 @@ func TestTwoCopies(t *testing.T) {
 	a, dir := newAPI(t), campaignOf(t, 40)
 	for _, to := range []string{"to.csv", "unsent.jsonl"} {
 		first := command(t, a, dir, "", "-to", to)
+		a.forget() // what the copy before has sent
 		first.start(t)
 		a.wait(t, 5)
 		second := command(t, a, dir, "", "-to", to)
