@@ -45,7 +45,7 @@ func (s *Scheduler) start(now int64, l *lane, slot int64) {
 	l.running++
 	goOn := false
 	if j.keeps() {
-		s.lead(now, l, slot)
+		s.noteKeptStart(now, l, slot)
 		goOn = s.unkeep(l, j)
 	}
 	s.enter(now, l, true)
@@ -99,7 +99,9 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 		} else {
 			lim.learn(r.Until + ref.gate.headroom)
 		}
-		s.wait(ref.gate, r.Turn)
+		if r.Turn != 0 {
+			s.awaitTurn(lim, ref.gate.cost, r.Turn)
+		}
 		s.debtRaised(lim)
 	}
 	s.back(now, l)
@@ -127,7 +129,7 @@ func (s *Scheduler) Rejected(now int64, j *Job) {
 	s.jobs--
 	s.idle++
 	goOn := s.unkeep(l, j)
-	s.next(now, l)
+	s.advance(now, l)
 	if goOn {
 		s.enterAll(now, l.keyState, nil)
 	}
@@ -140,7 +142,7 @@ func (s *Scheduler) back(now int64, l *lane) {
 	s.park(l)
 	s.idle++
 	if l.head.hasDates() {
-		s.press(s.datesOf(l.head))
+		s.watchDeadline(s.datesOf(l.head))
 	}
 	old, j := l, l.head
 	if l.overtaken() {

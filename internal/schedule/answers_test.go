@@ -46,7 +46,7 @@ func TestFailedAgainAndAgain(t *testing.T) {
 	w.wantSlots("a", back, back, back+100*ms, back+200*ms)
 	for i, s := range w.starts {
 		if s.Job != jobs[i] {
-			t.Errorf("start %d is not that of job %d", i, i)
+			t.Errorf("start %d is not of job %d", i, i)
 		}
 	}
 	w.wantIdle()

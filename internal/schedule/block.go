@@ -171,7 +171,7 @@ func (s *Scheduler) undoEarlyClaims() {
 	s.forgetEarlyClaims()
 }
 
-// forgetEarlyClaims is called when such an instant becomes that of a decision: the claims stay.
+// forgetEarlyClaims is called when a decision is made at such an instant: the claims stay.
 func (s *Scheduler) forgetEarlyClaims() {
 	clear(s.earlyClaims)
 	s.earlyClaims = s.earlyClaims[:0]

@@ -242,7 +242,7 @@ func TestForecastLimitSetOfJobWithDates(t *testing.T) {
 }
 
 // However many jobs fail, a step does little: what it looks at does not grow with the
-// lane, nor with what has failed before.
+// lane or with the jobs that have failed before.
 func TestRemoveImpossibleBitByBit(t *testing.T) {
 	const jobs, slice = 20_000, 100
 	p := rate(1, time.Hour, 5)

@@ -9,7 +9,7 @@ import (
 )
 
 // All that waits when a key is cut off is let go of once, whatever else happens
-// meanwhile, and nothing else is: not what asks or runs and comes back, nor what is
+// meanwhile, and nothing else is: no job that asks or runs and comes back, and none that is
 // submitted later.
 func TestCut(t *testing.T) {
 	checkSome(t, func(t *rapidT) {

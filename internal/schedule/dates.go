@@ -30,19 +30,19 @@ type dated struct {
 	strayPos int32
 	state datedState
 
-	was      datedState // the state before it arrived, if it did so ahead of time; else due
-	tried    bool       // it is in Scheduler.tried, not dates
-	strays   bool       // it is in aside.strays
-	pressing bool       // it is in Scheduler.deadlines
+	was         datedState // the state before it arrived, if it did so ahead of time; else due
+	tried       bool       // it is in Scheduler.tried, not dates
+	strays      bool       // it is in aside.strays
+	inDeadlines bool       // it is in Scheduler.deadlines
 }
 
 // datedState is where a job with dates is.
 type datedState uint8
 
 const (
-	due    datedState = iota // in its lane, asking, or running
-	asleep                   // not in the list of its lane, until NotBefore
-	held                     // in its lane, which does not compete before NotBefore while it is the head
+	due      datedState = iota // in its lane, asking, or running
+	asleep                     // not in the list of its lane, until NotBefore
+	blocking                   // in its lane, which does not compete before NotBefore while it is the head
 )
 
 // byDate is a job in Scheduler.dates.
@@ -73,7 +73,7 @@ func (s *Scheduler) SubmitDated(now int64, j *Job, key string, priority int, lim
 	}
 	d := s.date(j)
 	d.Dates = dates
-	s.press(d)
+	s.watchDeadline(d)
 	j.Arrival = max(j.Arrival, dates.NotBefore)
 	switch {
 	case dates.NotBefore > max(now, s.tau):
@@ -86,10 +86,10 @@ func (s *Scheduler) SubmitDated(now int64, j *Job, key string, priority int, lim
 	s.startWaiting(j)
 }
 
-// Later is Finished for a job that is to run again, not before at. With hold, the job keeps its
-// place and its key: its lane and others of the key wait for it, see keepkey.go. Without hold, no
-// job waits for it until then, and then it goes before the jobs that arrived after it.
-func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
+// Later is Finished for a job that is to run again, not before at. If it is to block its key, it keeps
+// its place: its lane and others of the key wait for it, see keepkey.go. Otherwise no job waits for it
+// until then, and then it goes before the jobs that arrived after it.
+func (s *Scheduler) Later(now int64, j *Job, at int64, block bool) {
 	s.tick(now)
 	l := j.lane
 	s.noteLane(l)
@@ -100,16 +100,16 @@ func (s *Scheduler) Later(now int64, j *Job, at int64, hold bool) {
 	s.renumber(j)
 	d := s.date(j)
 	d.NotBefore = at
-	s.press(d)
-	if hold {
+	s.watchDeadline(d)
+	if block {
 		s.rejoin(l, j)
-		s.setApart(l, d, held)
+		s.setApart(l, d, blocking)
 		s.keep(l, j)
 	} else {
 		s.setApart(l, d, asleep)
 	}
 	s.startWaiting(j)
-	s.next(now, l)
+	s.advance(now, l)
 }
 
 // setApart keeps a job from competing until its NotBefore.
@@ -144,8 +144,8 @@ func (s *Scheduler) leave(j *Job) {
 	d := s.datesOf(j)
 	s.undate(d)
 	d.was = due
-	if d.pressing {
-		d.pressing = false
+	if d.inDeadlines {
+		d.inDeadlines = false
 		s.deadlines.Remove((*byDeadline)(d))
 	}
 }
@@ -233,11 +233,11 @@ func (s *Scheduler) rejoin(l *lane, j *Job) {
 	}
 }
 
-// heldUntil returns the instant from which the head of a lane may compete, if the lane waits for
+// blockedUntil returns the instant from which the head of a lane may compete, if the lane waits for
 // it until then.
-func (s *Scheduler) heldUntil(l *lane) int64 {
+func (s *Scheduler) blockedUntil(l *lane) int64 {
 	if l.head.hasDates() {
-		if d := s.datesOf(l.head); d.state == held {
+		if d := s.datesOf(l.head); d.state == blocking {
 			return d.NotBefore
 		}
 	}

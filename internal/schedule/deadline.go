@@ -8,10 +8,10 @@ type byDeadline dated
 func (d *byDeadline) Before(o *byDeadline) bool { return d.Deadline < o.Deadline }
 func (d *byDeadline) Position() *int32          { return &d.deadlinePos }
 
-// press watches over a job's deadline.
-func (s *Scheduler) press(d *dated) {
-	if d.Deadline != 0 && !d.pressing {
-		d.pressing = true
+// watchDeadline watches over a job's deadline.
+func (s *Scheduler) watchDeadline(d *dated) {
+	if d.Deadline != 0 && !d.inDeadlines {
+		d.inDeadlines = true
 		s.deadlines.Push((*byDeadline)(d))
 	}
 }

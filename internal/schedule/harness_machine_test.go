@@ -3,7 +3,7 @@ package schedule
 // machine is what is common to the scheduler and the oracle.
 type machine interface {
 	submit(now int64, id int, w work)
-	meddle(now int64, e event) // do what is neither to submit nor to cancel
+	meddle(now int64, e event) // do anything but submit or cancel
 	cancel(now int64, id int)  // a job that waits
 	finish(now int64, id int, again bool)
 	later(now int64, id int, at int64, hold bool)

@@ -148,7 +148,7 @@ func (s *Scheduler) waitReason(now int64, l *lane) WaitReason {
 		return ReasonPaused
 	case l.state == parked:
 		switch {
-		case s.heldUntil(l) > now:
+		case s.blockedUntil(l) > now:
 			return ReasonDated
 		case s.busy(l) || s.kept(l):
 			return ReasonBehind

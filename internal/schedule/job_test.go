@@ -2,7 +2,7 @@ package schedule
 
 import "testing"
 
-// A State changes neither a job's number nor its place, and a submission leaves it.
+// SetState leaves a job's number and place alone, and Submit leaves the State alone.
 func TestState(t *testing.T) {
 	s := New(Config{Workers: 1})
 	var first, second Job

@@ -66,23 +66,23 @@ func (s *Scheduler) kept(l *lane) bool {
 	return first.rank.priority > l.rank.priority || s.cfg.Serial && l.keeps == 0
 }
 
-// lead notes that a job which has kept its key starts at a slot. Jobs of a lower priority get no
-// slot before that.
-func (s *Scheduler) lead(now int64, l *lane, slot int64) {
-	l.ensureRare().lead = slot
+// noteKeptStart notes that a job which has kept its key starts at a slot. Jobs of a lower priority get
+// no slot before that.
+func (s *Scheduler) noteKeptStart(now int64, l *lane, slot int64) {
+	l.ensureRare().keptSlot = slot
 	if f := l.keyLanes(); f != nil {
-		f.leads = slices.DeleteFunc(f.leads, func(o *lane) bool { return o == l || o.rare.lead <= now })
-		f.leads = append(f.leads, l)
+		f.keptStarts = slices.DeleteFunc(f.keptStarts, func(o *lane) bool { return o == l || o.rare.keptSlot <= now })
+		f.keptStarts = append(f.keptStarts, l)
 	}
 }
 
-// behindLead returns at, or the latest slot of the jobs that have kept the key from this lane if
+// behindKept returns at, or the latest slot of the jobs that have kept the key from this lane if
 // that is later.
-func (l *lane) behindLead(at int64) int64 {
+func (l *lane) behindKept(at int64) int64 {
 	if f := l.keyLanes(); f != nil {
-		for _, o := range f.leads {
+		for _, o := range f.keptStarts {
 			if o.rank.priority > l.rank.priority {
-				at = max(at, o.rare.lead)
+				at = max(at, o.rare.keptSlot)
 			}
 		}
 	}

@@ -18,8 +18,8 @@ type keyLanes struct {
 	busy   *lane                           // the one that asked the backend last
 	groups table.Map[string, *serialGroup] // by the gateKey of the gates that they wait for
 
-	keepers pqueue.Queue[*keeper] // the lanes with jobs that keep the key: see keepkey.go
-	leads   []*lane               // lanes of which such a job has started, maybe at a slot to come
+	keepers    pqueue.Queue[*keeper] // the lanes with jobs that keep the key: see keepkey.go
+	keptStarts []*lane               // lanes of which such a job has started, maybe at a slot to come
 }
 
 // fewLanes is up to how many lanes a key has a slice, which is searched, and no map.
@@ -57,8 +57,8 @@ func (s *Scheduler) addKeyLanes(l *lane) {
 	if l.keeps > 0 {
 		f.keepers.Push((*keeper)(l))
 	}
-	if l.rare.lead > 0 {
-		f.leads = append(f.leads, l)
+	if l.rare.keptSlot > 0 {
+		f.keptStarts = append(f.keptStarts, l)
 	}
 	if s.cfg.Serial && l.length > 0 && l.state != asking {
 		g := s.joinGroup(f, l)
@@ -93,7 +93,7 @@ func (f *keyLanes) add(l *lane) {
 	f.few = nil
 }
 
-// drop forgets a lane that has no jobs, neither waiting nor running.
+// drop forgets a lane if it has no waiting or running jobs.
 func (s *Scheduler) drop(l *lane) {
 	if l.length > 0 || l.running > 0 || l.aside() != nil {
 		return
@@ -119,7 +119,7 @@ func (f *keyLanes) remove(l, by *lane) *lane {
 		f.busy = nil
 	}
 	f.few = slices.DeleteFunc(f.few, func(o *lane) bool { return o == l })
-	f.leads = slices.DeleteFunc(f.leads, func(o *lane) bool { return o == l })
+	f.keptStarts = slices.DeleteFunc(f.keptStarts, func(o *lane) bool { return o == l })
 	f.many.Delete(l.rank.priority)
 	if by == l {
 		for by = range f.all() {

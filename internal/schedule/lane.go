@@ -38,7 +38,7 @@ type rare struct {
 	aside    aside     // the jobs that are not between head and tail
 	waitLog  *waitLog  // nil outside a forecast
 	cut      *piece    // the latest jobs that have been cut off and not removed; nil: none
-	lead     int64     // the slot of the latest job that has kept the key, 0 if there was none
+	keptSlot int64     // the slot of the latest job that has kept the key, 0 if there was none
 
 	group     *serialGroup // nil if it is not among any
 	groupPos  int32        // in serialGroup.lanes
@@ -55,7 +55,7 @@ func (l *lane) ensureRare() *rare {
 
 // tidy drops l.rare if there is nothing in it.
 func (l *lane) tidy() {
-	if r := l.rare; r != nil && r.keyLanes == nil && r.aside.empty() && r.waitLog == nil && r.cut == nil && r.lead == 0 {
+	if r := l.rare; r != nil && r.keyLanes == nil && r.aside.empty() && r.waitLog == nil && r.cut == nil && r.keptSlot == 0 {
 		l.rare = nil
 	}
 }
@@ -124,7 +124,7 @@ func (s *Scheduler) floor(l *lane) int64 {
 }
 
 // earliest returns the floor of a head that has not been taken.
-func (s *Scheduler) earliest(l *lane) int64 { return l.behindLead(s.floor(l)) }
+func (s *Scheduler) earliest(l *lane) int64 { return l.behindKept(s.floor(l)) }
 
 // enter makes the head of a lane compete, if there is one and it may. A fresh head has just become
 // the head. A head that is not fresh comes back, and keeps its rank.
@@ -154,7 +154,7 @@ func (s *Scheduler) lineUp(now int64, l *lane, fresh bool) {
 
 // mayCompete reports whether the head of a lane waits for nothing but its limits and its group.
 func (s *Scheduler) mayCompete(l *lane) bool {
-	return !s.busy(l) && !s.kept(l) && !s.pausedKey(l.keyState.key) && s.heldUntil(l) <= s.tau
+	return !s.busy(l) && !s.kept(l) && !s.pausedKey(l.keyState.key) && s.blockedUntil(l) <= s.tau
 }
 
 // compete makes the head of a parked lane compete. It must be allowed to: see mayCompete.

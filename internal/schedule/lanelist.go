@@ -54,7 +54,7 @@ func (s *Scheduler) insert(l *lane, j *Job) {
 			l.length--
 		}
 		j.lane, j.next = l, nil
-		l.lead(j)
+		l.prepend(j)
 		l.length++
 	case !j.hasDates() && l.tail.before(j):
 		l.append(j)
@@ -64,8 +64,8 @@ func (s *Scheduler) insert(l *lane, j *Job) {
 	}
 }
 
-// lead puts a job before all others of the list.
-func (l *lane) lead(j *Job) {
+// prepend puts a job before all others of the list.
+func (l *lane) prepend(j *Job) {
 	j.next = l.head
 	l.head = j
 	if l.tail == nil {
@@ -124,7 +124,7 @@ func (l *lane) surface() {
 	if l.head == nil && l.length > 0 || l.head != nil && l.overtaken() {
 		d := (*dated)(l.rare.aside.strays.Top())
 		l.unstray(d)
-		l.lead(d.job)
+		l.prepend(d.job)
 		l.length++
 	}
 }

@@ -15,9 +15,9 @@ type limitSet struct {
 	costly bool            // it has a costlySet: see costly.go
 }
 
-// intern returns the limit set of a job with these limits: that of last, the job
-// in front of it if there is one, when the limits are equal, or a new one. Each limit
-// takes on the params given here: a limit has one set of params, the newest.
+// intern returns the limit set of a job with these limits. If last, the job in front of it, has equal
+// limits, they share its set. Each limit takes on the params given here: a limit has one set of
+// params, the newest.
 func (s *Scheduler) intern(now int64, limits []backend.Limit, last *Job) *limitSet {
 	if len(limits) == 0 {
 		return nil
@@ -53,8 +53,8 @@ func (s *Scheduler) resolve(limits []backend.Limit) *limitSet {
 	return t
 }
 
-// newLimitSet returns a limit set with memory for its under. That of limits must stay apart: users
-// keep it, in jobs that have ended, and must not keep the scheduler with it.
+// newLimitSet returns a limit set with memory for its under. The memory of limits must stay
+// apart: users keep it, in jobs that have ended, and must not keep the scheduler with it.
 func newLimitSet(limits []backend.Limit) *limitSet {
 	switch len(limits) {
 	case 1:

@@ -33,8 +33,8 @@ func TestLimitsOfAJobKeepNoScheduler(t *testing.T) {
 	}
 }
 
-// Jobs keep the slice with which they were submitted, and share it if it is equal to that of the job
-// before. What is appended to the limits of a job goes elsewhere.
+// Jobs keep the slice with which they were submitted, and share it if the job before has an equal
+// one. What is appended to the limits of a job goes elsewhere.
 func TestJobKeepsItsLimits(t *testing.T) {
 	w := newWorld(t, Config{Workers: 1})
 	p := rate(1, time.Second, 1)

@@ -53,7 +53,7 @@ func (s *Scheduler) Returned(now int64, j *Job, p Place) {
 	}
 	s.startWaiting(j)
 	if j.hasDates() {
-		s.press(s.datesOf(j))
+		s.watchDeadline(s.datesOf(j))
 	}
 	old := l
 	switch {

@@ -48,7 +48,7 @@ func (s *Scheduler) remove(now int64, j, before *Job) {
 	case l.head == j:
 		s.park(l)
 		l.pop()
-		s.next(now, l)
+		s.advance(now, l)
 	case d != nil && d.strays:
 		l.unstray(d)
 		s.shortened(l)

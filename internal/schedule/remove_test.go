@@ -48,7 +48,7 @@ func TestTrap11RemoveAnywhere(t *testing.T) {
 		}
 		for i, s := range w.starts {
 			if s.Job != want[i] || s.slot != int64(i) {
-				t.Errorf("start %d is that of job %d at %d, want job %d at %d", i, idOf(s.Job), s.slot, idOf(want[i]), i)
+				t.Errorf("start %d is of job %d at %d, want job %d at %d", i, idOf(s.Job), s.slot, idOf(want[i]), i)
 			}
 		}
 		w.wantIdle()

@@ -253,7 +253,7 @@ func (r *restored) restoreAsleep() {
 func (r *restored) redate(l *lane, j *Job, di *datedSnapshot) {
 	d := r.date(j)
 	d.Dates = di.Dates
-	r.press(d)
+	r.watchDeadline(d)
 	if di.state != due {
 		r.setApart(l, d, di.state)
 	}

@@ -108,7 +108,7 @@ func (s *Scheduler) Idle() int { return s.idle }
 
 // Submit adds a job of a key and a priority: a higher priority goes first. The limits must be valid,
 // and no two may have the same key. Each limit takes on the params given here, also for other jobs
-// that are under it. Submit keeps the slice, unless the job shares that of another: see [Job.Keeps].
+// that are under it. Submit keeps the slice, unless the job shares the slice of another: see [Job.Keeps].
 func (s *Scheduler) Submit(now int64, j *Job, key string, priority int, limits []backend.Limit) {
 	j.seq &= stateBits
 	s.number(now, j)
@@ -171,16 +171,16 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 		s.keep(l, j)
 		s.startWaiting(j)
 		if j.hasDates() {
-			s.press(s.datesOf(j))
+			s.watchDeadline(s.datesOf(j))
 		}
 	} else {
 		s.over(j)
 	}
-	s.next(now, l)
+	s.advance(now, l)
 }
 
-// next lets the lanes of a key go on after a job of lane l has ended.
-func (s *Scheduler) next(now int64, l *lane) {
+// advance lets the lanes of a key go on after a job of lane l has ended.
+func (s *Scheduler) advance(now int64, l *lane) {
 	if l.length == 0 {
 		s.drop(l)
 	} else {

@@ -74,7 +74,7 @@ func inWorkloads(t *testing.T, prepare func(w *world), check func(t *rapidT, w *
 }
 
 // Guarantee 1: no job starts before each of its limits allows, by a ledger of
-// its own, nor is decided on more than the horizon ahead; the world sees to it.
+// its own, and none is decided on more than the horizon ahead; the world sees to it.
 func TestGuarantee1NeverEarly(t *testing.T) {
 	inWorkloads(t, nil, func(t *rapidT, w *world, _ workload) {
 		for _, s := range w.starts {

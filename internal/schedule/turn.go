@@ -19,15 +19,9 @@ type turn struct {
 func (t *turn) Before(o *turn) bool { return t.at < o.at }
 func (t *turn) Position() *int32    { return &t.pos }
 
-// wait notes when to ask the backend again for jobs that cost as much as those behind a gate, or
-// more. If the limit has a gateTree, that applies to all its jobs. The latest answer counts: the
-// backend knows which turns were used.
-func (s *Scheduler) wait(asked *gate, at int64) {
-	if at != 0 {
-		s.awaitTurn(asked.limit, asked.cost, at)
-	}
-}
-
+// awaitTurn notes when to ask the backend again for jobs of at least this cost. If the limit has a
+// gateTree, that applies to all its jobs. The latest answer counts: the backend knows which turns
+// were used.
 func (s *Scheduler) awaitTurn(lim *limit, cost int, at int64) {
 	closed := at + s.cfg.Horizon // which no decision before that looks at
 	if lim.tree != nil {

@@ -76,7 +76,7 @@ func TestTurnByCost(t *testing.T) {
 			w.Refused(w.now, j, Refusal{Until: 100 * ms, Turn: 2 * sec})
 			for g := &w.lookUp("x").limit.gate; g != nil; g = g.next {
 				if got := max(g.turn, 0); g.cost == c.cost && got != c.want {
-					t.Errorf("the turn for jobs of cost %d is %v after that of cost 3 was told 2s, want %v",
+					t.Errorf("the turn for jobs of cost %d is %v after the turn for cost 3 was told as 2s, want %v",
 						c.cost, time.Duration(got), time.Duration(c.want))
 				}
 			}
@@ -93,10 +93,9 @@ func TestLatestTurn(t *testing.T) {
 		turns := []int64{500 * ms, 800 * ms, latest}
 		w.answer = func(j *Job) {
 			for _, turn := range turns {
-				w.wait(&w.limitOf("x").gate, turn)
+				w.awaitTurn(w.limitOf("x"), 1, turn)
 			}
-			w.wait(&w.limitOf("x").gate, 0) // an answer without one
-			w.Refused(w.now, j, Refusal{Until: 100 * ms})
+			w.Refused(w.now, j, Refusal{Until: 100 * ms}) // names no turn
 		}
 		w.step()
 		w.wantAsked("a", latest)

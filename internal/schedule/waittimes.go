@@ -12,8 +12,8 @@ import (
 // worker counts for no limit.
 //
 // If more heads wait than workers are free, not all of them could start. So each counts in
-// part: by the number of free workers divided by that of heads, of which at most
-// Config.Workers are taken into account. With n heads behind a limit that keeps a quarter of
+// part: by the number of free workers divided by the number of heads, of which at
+// most Config.Workers are taken into account. With n heads behind a limit that keeps a quarter of
 // the workers idle, its wait time grows by n/4 seconds a second. That is the time that the
 // heads would save without the limit.
 //
