@@ -12,7 +12,7 @@ import (
 )
 
 // The suite's requests have several limits, which on a cluster have to be in one
-// slot: the prefix has a hash tag. Keys without one are tested in cluster_test.go.
+// slot: the prefix has a hash tag. Keys without one are tested in backend_cluster_test.go.
 func TestConformance(t *testing.T) {
 	eachKind(t, func(t *testing.T, client redis.UniversalClient, _ string) {
 		clock := redistest.Client(t)
