@@ -157,7 +157,8 @@ func importsOf(t *testing.T, dir string) map[string][]string {
 // tests share is in harness files, and Examples are in example files, one topic each.
 func TestTestsAreBesideWhatTheyTest(t *testing.T) {
 	for _, dir := range []string{
-		".", "dispatchertest", "freqlimit", "gcra", "backend/memory", "internal/adaptive", "internal/engine", "internal/reserve",
+		".", "dispatcherotel", "dispatcherprom", "dispatchertest", "examples/telegram", "examples/telegram/internal/botapi",
+		"freqlimit", "gcra", "backend/goredis", "backend/memory", "internal/adaptive", "internal/engine", "internal/reserve",
 		"internal/schedule", "internal/seeds", "internal/table", "internal/turns", "internal/wakeup",
 	} {
 		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
