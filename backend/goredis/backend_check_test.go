@@ -16,8 +16,8 @@ func unasked(t *testing.T) *redis.Client {
 	return clientWith(t, &redis.Options{Addr: "127.0.0.1:0", MaxRetries: -1})
 }
 
-// Trap 2: what microseconds can't hold is an error before anything is sent, on
-// either side of each bound.
+// Trap 2: params that microseconds can't express are refused before anything is sent. Each bound
+// is tested on both sides.
 func TestCheckParams(t *testing.T) {
 	b := newBackend(t, unasked(t), Config{Prefix: "p:"})
 	for _, c := range []struct {
@@ -98,7 +98,7 @@ func TestCheckValidates(t *testing.T) {
 	}
 }
 
-// On a single server keys of any slots go together.
+// Without a cluster, the limits of a request may be in any hash slots.
 func TestCheckOffCluster(t *testing.T) {
 	b := newBackend(t, unasked(t), Config{})
 	if err := b.Check([]backend.Limit{limit("a", every(time.Second, 1)), limit("b", every(time.Second, 1))}); err != nil {
@@ -106,7 +106,7 @@ func TestCheckOffCluster(t *testing.T) {
 	}
 }
 
-// A request without limits is none of Redis's business, whatever its state.
+// A request without limits is decided without asking Redis.
 func TestReserveOfNoLimitsAsksNobody(t *testing.T) {
 	b := newBackend(t, unasked(t), Config{})
 	ds := decide(t, b,

@@ -190,7 +190,7 @@ func TestUntaggedKeysOnCluster(t *testing.T) {
 	}
 }
 
-// Trap 20: a request may name any key in HeldBy. Those that lie in its own slot are minded.
+// Trap 20: a request may name any key in HeldBy. Holds of keys in its own hash slot count.
 func TestHeldByOnCluster(t *testing.T) {
 	b := newBackend(t, clusterClient(t), Config{})
 	l := limit("{bot7}", every(time.Hour, 3))
@@ -227,8 +227,8 @@ func foreignKey(t *testing.T, node *redis.Client, prefix string, want bool) stri
 	return ""
 }
 
-// Trap 20: who uses the client of a single server on a cluster is told so, in the
-// decision and not as an error that may pass.
+// Trap 20: a client for a single server on a cluster is a lasting failure, so the decision has a
+// SetupError.
 func TestSingleClientOnCluster(t *testing.T) {
 	node := clientWith(t, &redis.Options{Addr: redistest.Cluster(t)[0]})
 	b := newBackend(t, node, Config{})
@@ -242,7 +242,7 @@ func TestSingleClientOnCluster(t *testing.T) {
 	takes(t, b, here)
 }
 
-// Trap 20, the other way round.
+// Trap 20: a cluster client on a single server is a lasting failure too.
 func TestClusterClientOnSingle(t *testing.T) {
 	server := redistest.Start(t)
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{server.Addr()}})
@@ -251,8 +251,8 @@ func TestClusterClientOnSingle(t *testing.T) {
 	wantSetup(t, decide(t, b, request(limit("k", every(time.Hour, 1))))[0], "client for a single server")
 }
 
-// While a cluster changes, its nodes may not agree who has a slot, and the client
-// gives up after some redirections. That passes; the rest of the batch is decided.
+// While a cluster changes, its nodes may not agree on which of them has a slot, and the client
+// gives up after some redirections. That is a passing failure, and the rest of the batch is decided.
 func TestMovedOnCluster(t *testing.T) {
 	client := clusterClient(t)
 	b := newBackend(t, client, Config{})

@@ -94,7 +94,7 @@ func finishOutage(t *testing.T, l *load, jobs int) {
 	}
 }
 
-// Trap 22: what a server says that time or its keeper mends. Jobs wait for it.
+// Trap 22: errors that pass, by themselves or because an operator fixes them. Jobs wait until then.
 func TestRedisRefusesForATime(t *testing.T) {
 	for _, c := range []struct {
 		says string

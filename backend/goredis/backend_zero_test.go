@@ -31,7 +31,7 @@ func wantConfigError(t *testing.T, what string, err error, field string) {
 	}
 }
 
-// The zero value has nobody to ask, and says so.
+// Methods of the zero Backend return a ConfigError.
 func TestZeroBackend(t *testing.T) {
 	var b Backend
 	for name, err := range methods(t.Context(), &b) {
@@ -49,7 +49,7 @@ func TestZeroBackend(t *testing.T) {
 	}
 }
 
-// Nobody can be told, and no goroutine finds that out.
+// Watch panics in the caller's goroutine if f is nil.
 func TestWatchOfNil(t *testing.T) {
 	defer func() {
 		if got := recover(); got != "goredis: Watch: f is nil: must be given" {
@@ -59,7 +59,7 @@ func TestWatchOfNil(t *testing.T) {
 	newBackend(t, redistest.Client(t), Config{}).Watch(nil)
 }
 
-// Without a context nothing is done.
+// Methods that get a nil context return an error and do nothing.
 func TestNilContext(t *testing.T) {
 	var none context.Context
 	b := newBackend(t, redistest.Client(t), Config{})

@@ -80,7 +80,7 @@ func (b *Backend) take(s *shard, parts []*part, commands []redis.Cmder, sent, re
 			s.clock.forget() // the next answer may come from another server
 		}
 		var o outlook
-		o, p.err = b.judge(b.explain(p.err, received))
+		o, p.err = b.classify(b.explain(p.err, received))
 		p.final = s.setup.isFinal(p.err, o, received)
 		if p.err == nil {
 			p.offset = s.clock.sample(sent, received, number(p.reply))

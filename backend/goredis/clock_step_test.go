@@ -8,9 +8,9 @@ import (
 	"github.com/freqlimit/dispatcher/internal/redistest"
 )
 
-// Trap 5: the server's clock is set back an hour. What was left to wait is what it
-// was, for debt and for a hold; it gets less as time goes by, also while all
-// that happens is that requests are refused; and there is no burst at its end.
+// Trap 5: the server's clock is set back an hour. The remaining waits, of debt and of a hold, stay
+// the same. They shrink as time passes, even while all requests are refused, and end without a
+// burst.
 func TestServerClockSetBack(t *testing.T) {
 	l := newLab(t, redistest.Client(t), redistest.Prefix(t))
 	k := limit("k", every(10*time.Second, 3))
@@ -47,8 +47,8 @@ func TestServerClockSetBack(t *testing.T) {
 	}
 }
 
-// Trap 5: the server's clock is set forward. That looks as if time had passed: a
-// limit has at most its burst to give, at once, and goes on from there.
+// Trap 5: the server's clock is set forward, which looks as if time had passed. A limit grants at
+// most its Burst at once, and continues at its rate.
 func TestServerClockSetForward(t *testing.T) {
 	l := newLab(t, redistest.Client(t), redistest.Prefix(t))
 	k := limit("k", every(time.Minute, 3))

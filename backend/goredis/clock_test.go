@@ -40,10 +40,9 @@ func roundTrip(t *rapid.T, from int64) (sent, read, received int64) {
 	return sent, read, received
 }
 
-// Traps 5 and 27: whatever the true offset of the clocks, whatever the round
-// trips, and as long as they part by no more than drift, what is added to the
-// server's instants makes none early. Calls overlap, and their answers are taken in
-// in any order.
+// Traps 5 and 27: whatever the true offset of the clocks and the round trips, no local instant is
+// early, as long as the clocks diverge by at most drift. Calls overlap, and their answers are
+// recorded in any order.
 func TestClockIsNeverEarly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := world{
@@ -74,8 +73,8 @@ func TestClockIsNeverEarly(t *testing.T) {
 	})
 }
 
-// The smallest round trip counts, until it is so long ago that the clocks may have
-// parted by as much.
+// The smallest round trip counts, until it is so long ago that the clocks may have diverged by as
+// much.
 func TestClockKeepsTheBestRoundTrip(t *testing.T) {
 	w := world{offset: 5 * float64(hour)}
 	var c clock
@@ -100,8 +99,8 @@ func TestClockKeepsTheBestRoundTrip(t *testing.T) {
 	}
 }
 
-// What the clocks may have parted by is rounded up: a call soon after the last one
-// makes nothing early by the rest.
+// The possible drift is rounded up, so that a call soon after the last one makes nothing early by
+// the fraction.
 func TestClockRoundsDriftUp(t *testing.T) {
 	var c clock
 	c.sample(0, 0, 0)
@@ -115,8 +114,8 @@ func TestClockRoundsDriftUp(t *testing.T) {
 	}
 }
 
-// Trap 5: the server's clock steps by an hour, either way. The first call after it
-// knows.
+// Trap 5: the server's clock steps by an hour, in either direction. The first call after the step
+// corrects the offset.
 func TestClockSteps(t *testing.T) {
 	for _, step := range []float64{float64(hour), -float64(hour)} {
 		w := world{offset: 12345}
@@ -151,8 +150,8 @@ func takeOffset(b *Backend, sent, received time.Duration, now time.Time, err err
 	return time.Duration(now.UnixMicro()*1000 + p.offset)
 }
 
-// The nodes of a cluster have clocks of their own: what one says is not held
-// against another. A single server that did not answer may come back as another.
+// Each node of a cluster has a clock of its own, which says nothing about the others. A single
+// server that did not answer may have been replaced by another.
 func TestClocksOfSeveralServers(t *testing.T) {
 	const trip = 10 * time.Millisecond
 	client := unasked(t)

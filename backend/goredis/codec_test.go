@@ -131,7 +131,7 @@ func TestNumberIsExact(t *testing.T) {
 	}
 }
 
-// A reply of another length is none of the script's.
+// A reply of the wrong length is malformed.
 func TestWellFormed(t *testing.T) {
 	const one = headerSize + decisionSize
 	for _, c := range []struct {
@@ -144,7 +144,7 @@ func TestWellFormed(t *testing.T) {
 	}
 }
 
-// Decisions are read each from its place.
+// Each decision is read from its own place in the reply.
 func TestDecision(t *testing.T) {
 	reply := string(appendNumber(nil, 100))
 	add := func(answer byte, binding uint32, held byte, slot, turn int64, reach uint32) {
@@ -177,15 +177,15 @@ func TestDecision(t *testing.T) {
 	}
 }
 
-// The main limit is told by its place, from 1 on; what names none is told as none.
-func TestAppendRequestMain(t *testing.T) {
+// BusiestLimit is sent in the last byte. A value that names no limit is sent as 0.
+func TestAppendRequestBusiestLimit(t *testing.T) {
 	for _, c := range []struct {
 		limits, main int
 		want         byte
 	}{{3, 0, 0}, {3, 1, 1}, {3, 3, 3}, {3, 4, 0}, {3, -1, 0}, {300, 255, 255}, {300, 256, 0}} {
 		b := appendRequest(nil, &backend.Request{Limits: make([]backend.Limit, c.limits), BusiestLimit: c.main})
 		if got := b[len(b)-1]; got != c.want {
-			t.Errorf("with %d limits and Main %d the request ends in %d, want %d", c.limits, c.main, got, c.want)
+			t.Errorf("with %d limits and BusiestLimit %d the request ends in %d, want %d", c.limits, c.main, got, c.want)
 		}
 	}
 }

@@ -36,9 +36,8 @@ func steadyWith(t *testing.T, set func(*redis.Options), args ...string) *redis.O
 	return o
 }
 
-// Trap 22: what a server says that does not change by itself. The job ends at once,
-// with an error that says what to change; Redis is not asked again, and does not
-// count as away.
+// Trap 22: lasting errors of a server. The job fails at once with an error that says what to
+// change. Redis is not asked again, and doesn't count as unavailable.
 func TestRedisIsNotSetUp(t *testing.T) {
 	const commands = "give the Redis user the commands EVALSHA, EVAL"
 	for _, c := range []struct {
@@ -126,7 +125,7 @@ func wantSetupError(t *testing.T, got fate, says, advice string) {
 	}
 }
 
-// What is set up while the dispatcher runs works from then on.
+// Once the setup is fixed, later jobs run, without a restart of the dispatcher.
 func TestRedisIsSetUpLater(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -225,7 +224,7 @@ func TestForeignKeyFailsItsJobsAlone(t *testing.T) {
 	}
 }
 
-// Limits that a server could not keep are refused by Submit: there need be none.
+// Submit refuses limits that Redis could not keep, even if no server is there.
 func TestSubmitRefuses(t *testing.T) {
 	short := gcra.FreqLimitParams{Limit: 1_000_001, Period: time.Second}
 	single := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})

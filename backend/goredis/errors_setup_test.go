@@ -56,8 +56,8 @@ func TestWrongCredentials(t *testing.T) {
 	takes(t, newBackend(t, clientWith(t, &redis.Options{Addr: server.Addr(), Password: "secret"}), Config{}), limit("k", every(time.Hour, 1)))
 }
 
-// Trap 22: to a client that has not logged in, a server does not listen for long. A
-// command with many keys gets another error than a short one.
+// Trap 22: a server accepts only short commands from a client that has not logged in. A command
+// with many keys gets a different error.
 func TestNoPasswordForManyKeys(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "secret")
 	b := newBackend(t, clientWith(t, &redis.Options{Addr: server.Addr(), MaxRetries: -1}), Config{})
@@ -84,7 +84,7 @@ func TestClientIsClosed(t *testing.T) {
 	wantSetupError(t, "Clear()", b.Clear(t.Context()), "close the client")
 }
 
-// The client's address can't be one of a server, or is that of something else.
+// The client's address is invalid, or belongs to something other than Redis.
 func TestWrongAddress(t *testing.T) {
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)
@@ -159,7 +159,7 @@ func TestUserNeedsWhatTheDocsSay(t *testing.T) {
 	}
 }
 
-// Trap 22: a user whose keys are others.
+// Trap 22: the user has rights to other keys only.
 func TestUserOfOtherKeys(t *testing.T) {
 	server := redistest.Start(t)
 	wantAllSetup(t, setUser(t, server, append(needed, "~other:*")...), "on the prefix of the limits")
@@ -175,7 +175,7 @@ func TestCommandsRenamed(t *testing.T) {
 	}
 }
 
-// The client's database is none that the server has.
+// The client's database doesn't exist on the server.
 func TestWrongDatabase(t *testing.T) {
 	server := redistest.Start(t, "--databases", "2")
 	wantAllSetup(t, newBackend(t, clientWith(t, &redis.Options{Addr: server.Addr(), DB: 2}), Config{}), "DB of the client")

@@ -128,9 +128,9 @@ var (
 	ofTLS = regexp.MustCompile(`(^|: )tls: `)
 )
 
-// judge returns the outlook of a call's error, and the error itself, as a [*SetupError] if
+// classify returns the outlook of a call's error, and the error itself, as a [*SetupError] if
 // somebody has to fix it.
-func (b *Backend) judge(err error) (outlook, error) {
+func (b *Backend) classify(err error) (outlook, error) {
 	var said redis.Error
 	outlook, advice := passing, ""
 	switch {
@@ -140,9 +140,9 @@ func (b *Backend) judge(err error) (outlook, error) {
 		if redis.HasErrorPrefix(err, "WRONGTYPE") {
 			return final, fmt.Errorf("%w: %w", ErrForeign, err)
 		}
-		outlook, advice = b.judgeReply(said.Error())
+		outlook, advice = b.classifyReply(said.Error())
 	default:
-		outlook, advice = b.judgeClient(err)
+		outlook, advice = b.classifyClient(err)
 	}
 	if outlook == passing {
 		if !redis.HasErrorPrefix(err, "NOSCRIPT") {
@@ -166,8 +166,8 @@ func (b *Backend) reloadCluster() {
 // hasState is implemented by [*redis.ClusterClient].
 type hasState interface{ ReloadState(context.Context) }
 
-// judgeReply judges an error reply of a server.
-func (b *Backend) judgeReply(text string) (outlook, string) {
+// classifyReply classifies an error reply of a server.
+func (b *Backend) classifyReply(text string) (outlook, string) {
 	inner := strings.TrimPrefix(text, wrapping.FindString(text))
 	for _, r := range replies {
 		begin, more, _ := strings.Cut(r.text, "*")
@@ -184,8 +184,8 @@ func (b *Backend) judgeReply(text string) (outlook, string) {
 	return passing, ""
 }
 
-// judgeClient judges an error of the client, such as a broken connection.
-func (b *Backend) judgeClient(err error) (outlook, string) {
+// classifyClient classifies an error of the client, such as a broken connection.
+func (b *Backend) classifyClient(err error) (outlook, string) {
 	text := err.Error()
 	says := func(what string) bool { return strings.Contains(text, what) }
 	addr, isAddr := errors.AsType[*net.AddrError](err)

@@ -34,9 +34,9 @@ func fails(t *testing.T, b *Backend, want string, reqs ...backend.Request) {
 	}
 }
 
-// Trap 22: what Redis says while it can't serve is an error of the batch, after
-// which the same requests are decided as if they were made for the first time. Some
-// of these answers are hard to get of a real server at the right time.
+// Trap 22: a reply that Redis sends while it can't serve fails the whole batch. Afterwards the
+// same requests are decided as if they were new. The replies are simulated, since some are hard
+// to get from a real server at the right time.
 func TestRepliesThatPass(t *testing.T) {
 	client := redistest.Client(t)
 	var reply atomic.Value
@@ -80,8 +80,7 @@ func TestRepliesThatPass(t *testing.T) {
 	}
 }
 
-// A reply that the script can't have made does not get better by itself, but something
-// may be in the way.
+// A malformed reply is final if Redis has never answered. Otherwise it may still pass.
 func TestMalformedReply(t *testing.T) {
 	client := redistest.Client(t)
 	client.AddHook(around(func(cmds []redis.Cmder, next func([]redis.Cmder) error) error {
@@ -100,8 +99,8 @@ func TestMalformedReply(t *testing.T) {
 	}
 }
 
-// Trap 22: after a failover the client still talks to what is now a replica. It
-// is served again as soon as the server is no replica any more, with the debts.
+// Trap 22: after a failover the client still talks to a server that is now a replica. Once the
+// server is a master again, requests are decided, and no debt is lost.
 func TestReadOnlyReplica(t *testing.T) {
 	primary, replica := redistest.Start(t, "--repl-diskless-sync-delay", "0"), redistest.Start(t)
 	k, fresh := limit("k", every(time.Hour, 1)), limit("fresh", every(time.Hour, 1))
@@ -126,8 +125,8 @@ func TestReadOnlyReplica(t *testing.T) {
 	refused(t, b, k)
 }
 
-// Trap 22: Redis is full and evicts nothing. No part of a batch is written, and
-// when there is room again it is decided.
+// Trap 22: Redis is out of memory and evicts nothing. No part of a batch is written. Once there
+// is memory, the batch is decided.
 func TestOutOfMemory(t *testing.T) {
 	server := redistest.Start(t, "--maxmemory-policy", "noeviction")
 	client := server.Client(t)

@@ -108,51 +108,50 @@ var replyCases = []struct {
 	{"ERR eval/evalsha command keys must in same slot", final, "hash tag"},
 }
 
-// Replies that time does not change are told from those that it does, and from all of
-// them the words of the server can be read.
-func TestJudgeReplies(t *testing.T) {
+// Lasting replies are told from passing ones, and all errors contain the server's words.
+func TestClassifyReplies(t *testing.T) {
 	b := newBackend(t, unasked(t), Config{})
 	for _, c := range replyCases {
 		for _, err := range []error{serverError(c.text), fmt.Errorf("failed to authenticate: %w", serverError(c.text))} {
-			is, got := b.judge(err)
+			is, got := b.classify(err)
 			if is != c.outlook || !errors.Is(got, err) || !strings.Contains(got.Error(), c.text) {
-				t.Errorf("judge(%v) = %v, %d, want outlook %d", err, got, is, c.outlook)
+				t.Errorf("classify(%v) = %v, %d, want outlook %d", err, got, is, c.outlook)
 			}
 			if is != passing {
-				wantSetupError(t, "judge()", got, c.advice)
+				wantSetupError(t, "classify()", got, c.advice)
 			} else if errors.Is(got, ErrSetup) {
-				t.Errorf("judge(%v) = %v, want no SetupError", err, got)
+				t.Errorf("classify(%v) = %v, want no SetupError", err, got)
 			}
 		}
 	}
 }
 
-// On a cluster the nodes may disagree for a while who has a slot.
-func TestJudgeRepliesOnCluster(t *testing.T) {
+// On a cluster, nodes may disagree for a while about which of them has a slot.
+func TestClassifyRepliesOnCluster(t *testing.T) {
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:0"}})
 	t.Cleanup(func() { _ = client.Close() })
 	b := newBackend(t, client, Config{})
 	for _, text := range []string{"MOVED 1234 127.0.0.1:7001", "ERR Script attempted to access a non local key in a cluster node script: 49d3, on @user_script:27."} {
-		if is, got := b.judge(serverError(text)); is != passing {
-			t.Errorf("judge(%s) = %v, %d, want it passing", text, got, is)
+		if is, got := b.classify(serverError(text)); is != passing {
+			t.Errorf("classify(%s) = %v, %d, want it passing", text, got, is)
 		}
 	}
-	if is, got := b.judge(serverError("NOPERM")); is != lasting {
-		t.Errorf("judge(NOPERM) = %v, %d, want it lasting", got, is)
+	if is, got := b.classify(serverError("NOPERM")); is != lasting {
+		t.Errorf("classify(NOPERM) = %v, %d, want it lasting", got, is)
 	}
 }
 
-// A value of another type belongs to somebody else, whichever call finds it.
-func TestJudgeWrongType(t *testing.T) {
+// A value of another type is foreign, whichever call finds it.
+func TestClassifyWrongType(t *testing.T) {
 	b := newBackend(t, unasked(t), Config{})
 	err := serverError("WRONGTYPE Operation against a key holding the wrong kind of value")
-	if is, got := b.judge(err); is != final || !errors.Is(got, ErrForeign) || !errors.Is(got, err) {
-		t.Errorf("judge(%v) = %v, %d, want it final and ErrForeign", err, got, is)
+	if is, got := b.classify(err); is != final || !errors.Is(got, ErrForeign) || !errors.Is(got, err) {
+		t.Errorf("classify(%v) = %v, %d, want it final and ErrForeign", err, got, is)
 	}
 }
 
-// What the client says for itself.
-func TestJudgeErrorsOfTheClient(t *testing.T) {
+// Errors that the client itself returns are classified by type and text.
+func TestClassifyErrorsOfTheClient(t *testing.T) {
 	b := newBackend(t, unasked(t), Config{})
 	op := func(op string, err error) error { return &net.OpError{Op: op, Net: "tcp", Err: err} }
 	_, _, noPort := net.SplitHostPort("localhost")
@@ -189,15 +188,15 @@ func TestJudgeErrorsOfTheClient(t *testing.T) {
 		{errors.New("redis: unexpected type=int64 for String"), lasting, "Lua scripts"},
 		{fmt.Errorf("redis: all sentinels specified in configuration are unreachable: %w", errors.Join(redis.Nil)), lasting, "MasterName"},
 	} {
-		is, got := b.judge(c.err)
+		is, got := b.classify(c.err)
 		if is != c.outlook || !errors.Is(got, c.err) || errors.Is(got, ErrSetup) != (is != passing) {
-			t.Errorf("judge(%v) = %v, %d, want outlook %d", c.err, got, is, c.outlook)
+			t.Errorf("classify(%v) = %v, %d, want outlook %d", c.err, got, is, c.outlook)
 		}
 		if is != passing {
-			wantSetupError(t, fmt.Sprintf("judge(%v)", c.err), got, c.advice)
+			wantSetupError(t, fmt.Sprintf("classify(%v)", c.err), got, c.advice)
 		}
 	}
-	if is, got := b.judge(nil); got != nil || is != passing {
-		t.Errorf("judge(nil) = %v, %d, want nil", got, is)
+	if is, got := b.classify(nil); got != nil || is != passing {
+		t.Errorf("classify(nil) = %v, %d, want nil", got, is)
 	}
 }

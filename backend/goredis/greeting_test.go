@@ -66,9 +66,9 @@ func outsider(ctx context.Context, network, addr string) (net.Conn, error) {
 	return d.DialContext(ctx, network, addr)
 }
 
-// A server in protected mode tells who comes from elsewhere why, and closes the
-// connection before it is asked anything: the client knows only that. When the mode
-// is turned off, all goes on.
+// A server in protected mode writes the reason to a client from another host and closes the
+// connection, so the client reports only a broken connection. The backend reports the reason, and
+// recovers when the mode is turned off.
 func TestProtectedMode(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("there is no other address than 127.0.0.1")
@@ -83,7 +83,7 @@ func TestProtectedMode(t *testing.T) {
 	takes(t, b, limit("k", every(time.Hour, 1)))
 }
 
-// That a server has too many clients goes away by itself, and is said.
+// Too many clients are a passing failure, and the error says so.
 func TestTooManyClients(t *testing.T) {
 	server := redistest.Start(t, "--maxclients", "1")
 	only := redis.NewClient(&redis.Options{Addr: server.Addr()})
@@ -175,7 +175,7 @@ func TestTLS(t *testing.T) {
 	takes(t, b, limit("k", every(time.Hour, 1)))
 }
 
-// A server that works has nothing to say, and one that is away can't.
+// hail returns nil if the server works, or can't be reached.
 func TestHailHearsNothing(t *testing.T) {
 	for _, args := range [][]string{nil, {"--requirepass", "secret"}} {
 		o := redis.Options{Addr: redistest.Start(t, args...).Addr()}

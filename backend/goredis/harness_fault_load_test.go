@@ -105,8 +105,8 @@ func (l *load) turn(err error) {
 	l.turns = append(l.turns, err)
 }
 
-// submit submits the next job and returns its number. Its key is that of its first
-// limit.
+// submit submits the next job and returns its number. Its key is the key of its
+// first limit.
 func (l *load) submit(limits ...dispatcher.Limit) (int, error) {
 	l.mu.Lock()
 	i := len(l.jobs)
@@ -163,7 +163,7 @@ func (l *load) startAfter(instant time.Time) (after time.Duration) {
 
 // check wants the account of a load that has ended to be in order: each accepted
 // job has ended once, and no other has; each start has a slot of its own, and is
-// early neither by the local clock nor by the server's; and the backend was called
+// not early by the local clock or by the server's; and the backend was called
 // away and back in turn.
 func (l *load) check() {
 	l.t.Helper()

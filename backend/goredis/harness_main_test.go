@@ -7,10 +7,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// No test leaves a goroutine behind: neither one of the package nor, since every
-// test closes its clients, one of go-redis. What a Docker client keeps for
-// connections that may be used again is not ours to end; and go-redis sees only once a second
-// that a client is closed which could not connect.
+// No test leaves a goroutine of this package behind, or of go-redis, since every test closes its
+// clients. Idle connections of the Docker client are not ours to close. A client of go-redis that
+// could not connect notices only once a second that it was closed.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(redistest.Runner(m),
 		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),

@@ -38,7 +38,7 @@ func newMonitor(t *testing.T, server *redistest.Server) *monitor {
 	return m
 }
 
-// lastOfSets returns the last argument, that of PX, of each SET since it was called last.
+// lastOfSets returns the last argument, the value of PX, of each SET since the previous call.
 func (m *monitor) lastOfSets(t *testing.T) (last []string) {
 	t.Helper()
 	const end = "the end of what is looked at"

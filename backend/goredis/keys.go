@@ -137,6 +137,6 @@ func (b *Backend) eachServer(ctx context.Context, f func(context.Context, redis.
 
 // setupError returns err, as a [*SetupError] if it is one.
 func (b *Backend) setupError(err error) error {
-	_, err = b.judge(err)
+	_, err = b.classify(err)
 	return err
 }

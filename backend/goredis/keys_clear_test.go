@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Trap 21: Clear deletes the keys that begin with the prefix, and no others,
-// whatever a pattern would make of it.
+// Trap 21: Clear deletes exactly the keys that begin with the prefix, even if the prefix holds
+// characters that are special in a pattern.
 func TestClearOnlyItsOwn(t *testing.T) {
 	eachKind(t, func(t *testing.T, client redis.UniversalClient, base string) {
 		k := limit("k", every(time.Hour, 1))
@@ -109,8 +109,8 @@ func TestClearOnAllNodes(t *testing.T) {
 	}
 }
 
-// Trap 21: 20,000 keys are cleared while others are served, none of whose calls
-// takes as long as the clearing.
+// Trap 21: while 20,000 keys are cleared, other calls are served, and none of them takes as long
+// as the Clear.
 func TestClearWhileOthersAreServed(t *testing.T) {
 	const keys = 20_000
 	client := redistest.Client(t)

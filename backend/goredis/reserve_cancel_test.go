@@ -54,9 +54,9 @@ func booking(limits ...backend.Limit) backend.Request {
 	return backend.Request{Limits: limits, Horizon: backend.Unlimited}
 }
 
-// Trap 19: of three callers whose requests travel together one goes while the
-// script has run and the answer is on its way. It gets its error at once, the
-// others their slots, and its own slots are given back.
+// Trap 19: one of three callers whose requests travel together leaves after the script has run,
+// while the answer is on its way. It gets its error at once, the others get their slots, and the
+// slots granted to it are given back.
 func TestCancelInFlight(t *testing.T) {
 	b, g := gated(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -121,8 +121,8 @@ func TestCancelInFlight(t *testing.T) {
 	eventually(t, "the burst is given back", func() bool { return reserve(t, b, 0, burst).Granted })
 }
 
-// Trap 19: a caller goes before its requests are sent. They take nothing, while
-// those of others that wait with them do.
+// Trap 19: a caller leaves before its requests are sent. They take no slots, and the requests of
+// others in the same batch do.
 func TestCancelWhilePending(t *testing.T) {
 	b, g := gated(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -155,8 +155,8 @@ func TestCancelWhilePending(t *testing.T) {
 	}
 }
 
-// Trap 19: the network stalls. Who waits for an answer goes at its deadline, and
-// not at the end of the connection's.
+// Trap 19: the network stalls. A caller returns at its own deadline, not at the timeout of the
+// connection.
 func TestCancelWhileTheNetworkStalls(t *testing.T) {
 	proxy := redistest.NewProxy(t, redistest.Addr(t))
 	b := newBackend(t, clientWith(t, &redis.Options{Addr: proxy.Addr(), ReadTimeout: time.Minute}), Config{})

@@ -9,8 +9,8 @@ import (
 	"github.com/freqlimit/dispatcher/internal/redistest"
 )
 
-// A lone request of a caller who can't go is made where it is asked for; those that come
-// meanwhile have calls of their own, and travel together when there are enough of them.
+// A single request whose context can't end is sent from the caller's goroutine. Requests that come
+// meanwhile get calls of their own, and share them if there are many.
 func TestLoneRequest(t *testing.T) {
 	b, g := gated(t)
 	ask := func(ctx context.Context, key string) <-chan answer {
@@ -45,7 +45,7 @@ func onTheirWayForTest(b *Backend) int {
 	return b.calls
 }
 
-// A hook of the client that panics does so to the caller, who may go on.
+// A panic in a hook of the client reaches the caller, and the backend works afterwards.
 func TestLoneRequestPanics(t *testing.T) {
 	client := redistest.Client(t)
 	b := newBackend(t, client, Config{})

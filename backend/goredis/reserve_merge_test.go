@@ -95,7 +95,7 @@ func TestAnswersGoToWhoAsked(t *testing.T) {
 	wg.Wait()
 }
 
-// Of decisions that are longer than the requests the rest is left alone.
+// If there are more decisions than requests, Reserve leaves the rest alone.
 func TestReserveWritesItsDecisions(t *testing.T) {
 	b, g := gated(t)
 	g.open()

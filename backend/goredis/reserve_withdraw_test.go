@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Trap 19: a request whose caller goes before it is sent charges nothing.
+// Trap 19: a request whose caller leaves before it is sent charges nothing.
 func TestRequestsOfThoseWhoLeftAreWithdrawn(t *testing.T) {
 	proxy := redistest.NewProxy(t, redistest.Addr(t))
 	client := redis.NewClient(&redis.Options{Addr: proxy.Addr()})

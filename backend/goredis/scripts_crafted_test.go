@@ -35,8 +35,8 @@ func sound() []float64 {
 	return []float64{now, now + 2e6, now + 1e6, 1e6, 0, 0, now, now, 1e6, -2}
 }
 
-// crafted are values whose lengths are right and whose numbers no script writes: that of
-// the key is the index of the number that is wrong, or what is wrong otherwise.
+// crafted returns values of the right length with numbers that no script writes. Each key is the
+// index of the wrong number, or says what else is wrong.
 func crafted() map[string]string {
 	now, nan, inf := sound()[0], math.NaN(), math.Inf(1)
 	values := map[string]string{

@@ -47,9 +47,8 @@ func wantForeign(t *testing.T, what string, err error, index int, key string) {
 	}
 }
 
-// Trap 22: a key holds what is no limit. Only the requests that want it fail, and
-// charge none of their other limits; the rest of the batch is decided; and what is
-// there stays as it is.
+// Trap 22: a key holds a value that is no limit. Only requests under that key fail, without
+// charging their other limits. The rest of the batch is decided, and the value stays.
 func TestForeignValues(t *testing.T) {
 	eachKind(t, func(t *testing.T, client redis.UniversalClient, _ string) {
 		for name, command := range foreignValues {

@@ -75,7 +75,8 @@ func TestPXIsWholeMilliseconds(t *testing.T) {
 	}
 }
 
-// The TTL counts to the end of the debt or of a hold, the later of them. A line needs no more.
+// The TTL lasts until the end of the debt or of a hold, whichever is later. A line doesn't lengthen
+// it.
 func TestPXCountsToTheLatest(t *testing.T) {
 	server := redistest.Start(t)
 	m := newMonitor(t, server)

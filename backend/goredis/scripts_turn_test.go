@@ -114,7 +114,7 @@ func TestTurnsOfOneFarAway(t *testing.T) {
 	}
 }
 
-// Who does not come for its turn is passed by the next, holds up nobody from then on, and may
+// A member that misses its turn is passed by the next one. From then on it holds up nobody, and may
 // come at any time.
 func TestTurnsOfThoseWhoDoNotCome(t *testing.T) {
 	l := newTurnLab(t)
@@ -166,7 +166,7 @@ func TestTurnsOfBursts(t *testing.T) {
 	l.waits(2, 200*msec, bursty) // although for it the limit is open
 }
 
-// Those who save up for many units are not overtaken for that.
+// A member that saves up for a large cost is not overtaken.
 func TestTurnsOfManyUnits(t *testing.T) {
 	l := newTurnLab(t)
 	light := limit("k", every(time.Second, 6))
@@ -265,7 +265,8 @@ func TestTurnBeforeNotBefore(t *testing.T) {
 	l.takes(k)
 }
 
-// A line has an end: who finds it full has a turn behind it, and does not stand in it.
+// A line has a maximum length. A member that finds it full gets a turn behind it, without being
+// stored in it.
 func TestLongLine(t *testing.T) {
 	l := newTurnLab(t)
 	k := limit("k", every(time.Second, 1))
@@ -278,8 +279,8 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
-// Those in the line of a slow limit are told when a slot is taken, by whomever; those at a fast
-// one are not, and a member that stands alone is not.
+// Members in the line of a slow limit are told of each slot that is taken, by any member. Members
+// at a fast limit, and a member that is alone, are not.
 func TestTurnsAreTold(t *testing.T) {
 	client := redistest.Client(t)
 	b := newBackend(t, client, Config{})
@@ -324,7 +325,7 @@ func TestTurnsAreTold(t *testing.T) {
 	}
 }
 
-// A message that nobody here can have sent does no harm.
+// Malformed messages are ignored.
 func TestTurnsThatAreCrafted(t *testing.T) {
 	b := newBackend(t, redistest.Client(t), Config{})
 	told := 0

@@ -59,7 +59,7 @@ func duration(seconds float64) time.Duration {
 	return time.Duration(whole)*time.Second + time.Duration(math.Round(frac*1e9))
 }
 
-// Every sequence of aiofreqlimit but the four of goesBack.
+// Every sequence of aiofreqlimit, except the four in goesBack.
 func TestSequencesOfAiofreqlimit(t *testing.T) {
 	text, err := os.ReadFile("../../gcra/testdata/aiofreqlimit.json")
 	if err != nil {

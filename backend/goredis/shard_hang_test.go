@@ -70,7 +70,7 @@ func TestNodeHangs(t *testing.T) {
 	})
 }
 
-// A caller that has gone for good gets nothing, and what other nodes have granted is given back.
+// If a caller leaves while a node hangs, the slots that other nodes granted to it are given back.
 func TestLeaveWhileNodeHangs(t *testing.T) {
 	b, c, limits := hanging(t)
 	defer c.servers[0].Resume()

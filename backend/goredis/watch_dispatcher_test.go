@@ -82,7 +82,7 @@ func next(t *testing.T, starts chan begun) begun {
 	}
 }
 
-// Trap 12: a 429 that one process is told holds the key in the others, also for jobs without
+// Trap 12: a 429 that one process gets holds the key in the others, also for jobs without
 // limits, and in those that start later.
 func TestHoldReachesOtherProcesses(t *testing.T) {
 	const d = 2 * time.Second
@@ -133,7 +133,8 @@ func TestHoldReachesOtherProcesses(t *testing.T) {
 	}
 }
 
-// What other processes give back or clear is used at once, by jobs and by waits.
+// Slots that other processes give back, and limits that they clear, are used at once, by jobs and
+// by Wait.
 func TestOtherProcessesGiveBack(t *testing.T) {
 	for name, give := range map[string]func(ctx context.Context, b *goredis.Backend, l dispatcher.Limit, tokens []int64) error{
 		"release": func(ctx context.Context, b *goredis.Backend, l dispatcher.Limit, tokens []int64) error {

@@ -120,7 +120,7 @@ func TestOwnNews(t *testing.T) {
 	}
 }
 
-// Databases of one server have the channels in common and the keys not.
+// The databases of a server share its channels, but not its keys.
 func TestNewsOfAnotherDatabase(t *testing.T) {
 	server := redistest.Start(t)
 	at := func(db int) *Backend {
@@ -161,7 +161,7 @@ func TestLostSubscription(t *testing.T) {
 	}
 }
 
-// A connection that is dead, and does not say so, is given up.
+// A connection that is dead without an error is given up.
 func TestDeadSubscription(t *testing.T) {
 	proxy := redistest.NewProxy(t, redistest.Addr(t))
 	client := clientWith(t, &redis.Options{Addr: proxy.Addr(), MaxRetries: -1, ReadTimeout: 50 * time.Millisecond})
@@ -176,7 +176,7 @@ func TestDeadSubscription(t *testing.T) {
 	wantNews(t, news, backend.ChangeHold, "k")
 }
 
-// A server that is away does not keep who watches waiting.
+// Watch doesn't keep its caller waiting for a server that can't be reached.
 func TestNewsWithoutServer(t *testing.T) {
 	mine, log := logging(t, clientWith(t, &redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1}), Config{})
 	news := listening(t, mine)
@@ -359,7 +359,7 @@ func TestSetOfHoldsIsBounded(t *testing.T) {
 	s.client.Unlink(t.Context(), s.key)
 }
 
-// Who uses a limit under other params than it was used before is told so, with both intervals.
+// A backend that uses a limit with params other than the last ones reports both intervals.
 func TestNewsOfOtherParams(t *testing.T) {
 	mine := newBackend(t, redistest.Client(t), Config{})
 	theirs := newBackend(t, redistest.Client(t), Config{Prefix: mine.prefix})
@@ -370,7 +370,7 @@ func TestNewsOfOtherParams(t *testing.T) {
 	takes(t, theirs, limit("k", every(time.Minute, 5)))
 	takes(t, mine, k)
 	if c := receive(t, "news", news); c.Kind != backend.ChangeParams || c.Key != "k" || c.Was != time.Minute || c.Is != time.Second {
-		t.Errorf("the change is %+v, want that of key k from 1m to 1s", c)
+		t.Errorf("the change is %+v, want key k from 1m to 1s", c)
 	}
 	if n := len(news); n > 0 {
 		t.Errorf("%d more changes are told, want none", n)

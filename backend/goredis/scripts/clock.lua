@@ -2,7 +2,7 @@
 --
 -- A limit is a string: a byte for the version; ten numbers; 24 bytes for each waiter in its
 -- line, see line.lua; and three numbers for each older record of its charges. The arithmetic
--- is that of gcra.Ledger. Version 2 has no line, and another number in place of the number of
+-- is the same as in gcra.Ledger. Version 2 has no line, and another number in place of the number of
 -- waiters. Version 1 has six numbers, and charges that can't be taken back. Instants and
 -- durations are integers in microseconds, and instants count from 1970 by this server's clock.
 -- Doubles hold them exactly up to 2^53, until the year 2255. A value of another length, or
