@@ -117,7 +117,7 @@ type Decision struct {
 	// refused, it is the earliest instant at which all of its limits are open as things
 	// stand, or, with a RetryAt, the instant at which the limit at Binding opens.
 	//
-	// It is local time with a monotonic reading, like that of time.Now, so setting
+	// It is local time with a monotonic reading, like time.Now, so setting
 	// the machine's clock moves no start. A backend in this process gives it exactly.
 	// Others round it so that no start is early by the backend's clock.
 	Slot time.Time

@@ -82,7 +82,7 @@ type Releaser interface {
 	// Release does nothing to a limit that has forgotten the charge. A limit may forget
 	// charges made before its interval changed, before Clear, or before it had no debt;
 	// charges whose slots came more than [gcra.Recall] before later charges; and the oldest
-	// of more than 33 at irregular instants, neither equal nor evenly spaced.
+	// of more than 33 at irregular instants, not equal and not evenly spaced.
 	//
 	// Slots of one cost at one instant can't be told apart. So release a slot only once:
 	// a second call may give back the slot of another job.

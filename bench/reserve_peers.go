@@ -27,7 +27,7 @@ func askXTimeReserve([]string) (func() func(string) (bool, error), error) {
 	return everyAsk(func(string) (bool, error) { return limiter.ReserveN(time.Now(), 1).OK(), nil })
 }
 
-// askUber knows neither keys nor refusals.
+// askUber ignores keys and never refuses.
 func askUber([]string) (func() func(string) (bool, error), error) {
 	limiter := ratelimit.New(reserveRate)
 	return everyAsk(func(string) (bool, error) { return !limiter.Take().IsZero(), nil })

@@ -42,7 +42,7 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("ratios of what is in one round = %v, want 2, to that round", got)
 	}
 	if !errors.Is(results[2].err, broken) || failures(results) == nil || failures(results[:2]) != nil {
-		t.Errorf("failures() = %v, want that of a/bad", failures(results))
+		t.Errorf("failures() = %v, want the failure of a/bad", failures(results))
 	}
 	if text := progress.String(); !strings.Contains(text, "round 2 of 2: a/x\n") || strings.Count(text, "failed: broken\n") != 1 {
 		t.Errorf("progress = %q, want the rounds and one failure", text)

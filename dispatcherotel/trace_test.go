@@ -303,7 +303,7 @@ func TestTraceOddText(t *testing.T) {
 	})
 }
 
-// Without a span in the context of Submit there is a link to that of Run, or none.
+// Without a span in the context of Submit, the link is to the span of Run, or there is none.
 func TestTraceLinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		provider, spans := recording()
@@ -320,7 +320,7 @@ func TestTraceLinks(t *testing.T) {
 		drain()
 		span.End()
 		if got := spans(); len(got) != 2 || len(got[1].Links) != 1 || !got[1].Links[0].SpanContext.Equal(span.SpanContext()) {
-			t.Errorf("the spans are %+v, want one with a link to that of Run", got)
+			t.Errorf("the spans are %+v, want one with a link to the span of Run", got)
 		}
 	})
 }

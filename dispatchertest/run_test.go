@@ -72,7 +72,7 @@ func TestRun(t *testing.T) {
 		} {
 			r := results[i]
 			if r.Job.Payload != want.payload || r.Outcome != want.outcome || r.Job.Attempt() != want.attempt {
-				t.Errorf("result %d is that of %q, %v at attempt %d, want %+v", i, r.Job.Payload, r.Outcome, r.Job.Attempt(), want)
+				t.Errorf("result %d is of %q, %v at attempt %d, want %+v", i, r.Job.Payload, r.Outcome, r.Job.Attempt(), want)
 			}
 			if r.Outcome != dispatcher.Expired && r.Started.Sub(begin) != want.started {
 				t.Errorf("%q was started at %v, want %v", want.payload, r.Started.Sub(begin), want.started)

@@ -90,7 +90,7 @@ func TestDo(t *testing.T) {
 			err := q.Do(t.Context(), "key", func(ctx context.Context) error {
 				at = time.Since(q.begin)
 				if ctx != t.Context() {
-					t.Error("the function's context is not that of Do")
+					t.Error("the function's context is not the context of Do")
 				}
 				return errBad
 			})

@@ -98,8 +98,8 @@ func (s *scripted) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
-// Answers of 429 are no attempts: neither do they use them up, nor make the time
-// longer until the next.
+// Answers of 429 are no attempts: they don't count as such, and don't lengthen the delay until
+// the next one.
 func TestTooManyIsNoAttempt(t *testing.T) {
 	for _, c := range []struct {
 		name     string

@@ -32,8 +32,8 @@ func (f *fullDisk) WriteAt(p []byte, off int64) (int, error) {
 	return f.ledgerFile.WriteAt(p, off)
 }
 
-// A disk that is full in mid-run stops the campaign, since no account can be kept, and the
-// list is not lost: not where the file can still be replaced, nor where it can't.
+// A disk that fills up stops the campaign, since no account can be kept. The list is not lost,
+// whether or not the file can still be replaced.
 func TestFullDisk(t *testing.T) {
 	for _, replaceable := range []bool{true, false} {
 		t.Run(fmt.Sprint("replaceable ", replaceable), func(t *testing.T) {

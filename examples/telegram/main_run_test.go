@@ -56,7 +56,7 @@ func nobody(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// Neither the token nor a password is printed, whatever is wrong.
+// No token and no password is printed, whatever is wrong.
 func TestSecretsAreNotPrinted(t *testing.T) {
 	const token = "123456789:AAsecretSECRETsecretSECRETsecretSEC"
 	toFile(t, "to.csv", "chat_id,text\n1,hello\n")
@@ -98,7 +98,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 }
 
-// A file is not sent to the fake server for want of a token: the environment may be
+// A file without a token is not sent to the fake server: the environment variable may be
 // misspelled.
 func TestFileWithoutToken(t *testing.T) {
 	toFile(t, "to.csv", "chat_id,text\n1,hello\n2,hello\n")
@@ -115,7 +115,7 @@ func TestFileWithoutToken(t *testing.T) {
 	}
 }
 
-// The demo is there for who has a token in the environment too.
+// With -demo, a token in the environment is ignored.
 func TestDemoDespiteToken(t *testing.T) {
 	toFile(t, "to.csv", "chat_id,text\n1,hello\n")
 	t.Setenv("TELEGRAM_TOKEN", "123:abc")
@@ -128,8 +128,8 @@ func TestDemoDespiteToken(t *testing.T) {
 	}
 }
 
-// Help that was asked for is no error: it goes to the standard output. That of a mistake
-// is one line on the other.
+// -help is no error: it goes to the standard output. A mistake gets one line on the standard
+// error.
 func TestHelp(t *testing.T) {
 	out, errs, err := said(t, "-help")
 	if err != nil || errs != "" || !strings.Contains(out, "-unsent") {

@@ -52,7 +52,7 @@ func TestShortestTime(t *testing.T) {
 	}
 }
 
-// Where a group's own limit is the looser one, that of every chat still holds.
+// If a group's own limit is the looser one, the limit of every chat still holds.
 func TestShortestTimePerChatHoldsForGroups(t *testing.T) {
 	l := limits{
 		Overall:  gcra.FreqLimitParams{Limit: 30, Period: time.Second},

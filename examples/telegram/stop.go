@@ -95,7 +95,7 @@ func (c *campaign) stoppedAtOnce() string {
 	return fmt.Sprintf("%s\ngo on with: -to %s", s, path)
 }
 
-// outlet is an output that may end, as that of "| head" does. Its first error stops the
+// outlet is an output that may end, such as a pipe to head. Its first error stops the
 // campaign; from then on it takes everything in silence.
 type outlet struct {
 	w      io.Writer

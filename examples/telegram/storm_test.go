@@ -115,8 +115,8 @@ func sail(t *testing.T, l limits, storm *botapi.Storm) *voyage {
 //
 // A retry takes a slot like any other request. So where the limit over all chats is
 // what a campaign waits for, it takes longer in a storm, with any sender: as much
-// longer as there are more requests. There the time in calm is stretched by that,
-// to that of a calm campaign with as many requests. Where that limit has room,
+// longer as there are more requests. There the time in calm is stretched to
+// the time of a calm campaign with as many requests. Where that limit has room,
 // nothing is.
 //
 // A chat whose own requests fail, or get no answer, waits for them to be retried,

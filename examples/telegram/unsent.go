@@ -21,8 +21,8 @@ type unsentFile struct {
 	locked *fileLock
 }
 
-// openUnsent finds the file of unsent messages and locks it, before that of -to is read:
-// else another copy could finish it meanwhile. It reports, before anything is sent, whether
+// openUnsent finds the file of unsent messages and locks it, before the file of -to is read.
+// Otherwise another copy could finish it meanwhile. It reports, before anything is sent, whether
 // it can be written. A file that exists may hold what an earlier campaign left and nobody
 // has sent; only the one that this campaign reads is replaced.
 func openUnsent(o options) (unsentFile, error) {

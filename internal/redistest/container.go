@@ -149,7 +149,7 @@ func startContainer(image string) (_ *shared, err error) {
 // tests run in a container themselves, testcontainers takes Docker to be outside
 // of it, and its host to be the gateway; but Docker may be inside as well, where
 // its ports are those of the loopback interface. "localhost" would not do for
-// that: on ::1 the port may be that of another container.
+// that: on ::1 the port may belong to another container.
 func addrOf(ctx context.Context, container testcontainers.Container) (string, error) {
 	port, err := container.MappedPort(ctx, redisPort)
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package roundtrip estimates how long a backend in another process takes to answer, and
 // derives the horizon: how far ahead of now slots have to be taken.
 //
-// The estimate is that of TCP's retransmission timer: a smoothed mean and a smoothed mean
+// The estimate works like TCP's retransmission timer: a smoothed mean and a smoothed mean
 // deviation (RFC 6298). The first trip is left out, because it makes the connection. The next
 // ones, and those after a pause, weigh more, so that old measurements are soon forgotten.
 package roundtrip
@@ -68,8 +68,8 @@ func (e *Estimator) OwnHorizon() time.Duration {
 	return min(max(MinHorizon, 4*(e.mean+2*e.deviation)), MaxHorizon)
 }
 
-// Horizon returns the horizon to use: [Estimator.OwnHorizon], or that of another process if it is
-// longer and was observed in the last 10 seconds. It is at most [MaxHorizon].
+// Horizon returns the horizon to use: [Estimator.OwnHorizon], or the horizon of another process if it
+// is longer and was observed in the last 10 seconds. It is at most [MaxHorizon].
 func (e *Estimator) Horizon() time.Duration {
 	h := e.OwnHorizon()
 	if e.reach > h && time.Since(e.reachAt) < reachMemory {

@@ -12,8 +12,8 @@
 //   - A message counts from the instant at which its request has been read in
 //     full, on the server's monotonic clock. Latency comes after that instant.
 //   - Only accepted messages count. An answer of 400, 403, 429 or 502 delivers
-//     nothing and leaves every window as it was. Nor does a message that a
-//     [Storm] loses count, which gets no answer at all.
+//     nothing and leaves every window as it was. A message that a [Storm] loses
+//     gets no answer at all, and doesn't count either.
 //   - The outcomes are looked for in this order: 401 wrong token, 404 unknown
 //     method, 400 bad parameters, 502 bad gateway, lost, 403 blocked, 429 storm,
 //     429 windows. A gateway that is down knows nothing of chats, and a blocked
