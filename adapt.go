@@ -17,9 +17,9 @@ import (
 // The rate follows additive increase, multiplicative decrease, as in TCP (Chiu and Jain,
 // "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in Computer
 // Networks", 1989). After Refusals the rate is multiplied by Cut, and again at each refusal
-// until it has recovered. It recovers at a constant speed, which leads from zero to the params
-// in Recovery. Refusals of jobs that started before half of the last hold was over count as
-// one. Only the rate changes: Burst stays.
+// until it has recovered. It recovers at a constant speed: from zero to the params would
+// take Recovery. Once a refusal has counted, those of jobs that started before the
+// middle of its hold don't count. Only the rate changes: Burst stays.
 //
 // Each dispatcher adapts by itself and doesn't tell others that share the backend. Since a
 // limit has the params that were used last, let only one dispatcher use such a limit, or make

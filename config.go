@@ -75,8 +75,8 @@ type Config[T any] struct {
 	// that is late by less, or a backend that answers within that time, costs a limit nothing
 	// of its rate. From 1ns to 1s.
 	//
-	// A backend in another process is asked for a slot when half of that is left, together
-	// with all slots of the other half.
+	// A backend in another process is asked for a slot when half of the horizon is left,
+	// together with all other slots up to the horizon.
 	//
 	// Defaults to 5ms for a backend in this process. For others it follows the measured round
 	// trips: four times the mean plus eight times the mean deviation, but from 40ms to 1s. If
@@ -85,9 +85,9 @@ type Config[T any] struct {
 	Horizon time.Duration
 
 	// CoarseTimers uses only the timers of package time, which on Linux are late by up to a
-	// millisecond. By default the last stretch before a slot is spent with a kernel timer and
-	// by watching the clock, which may take up to 5% of a core. Starts are then some tens of
-	// microseconds late. On other systems it makes no difference.
+	// millisecond. By default the dispatcher waits for a slot with a kernel timer and, at the
+	// end, by polling the clock, which may take up to 5% of a core. Starts are then some tens
+	// of microseconds late. On other systems it makes no difference.
 	CoarseTimers bool
 
 	// Events are called when something happens to a job or the backend. Defaults to none.
@@ -176,8 +176,8 @@ func (c Config[T]) validate(b backend.Backend) error {
 	return nil
 }
 
-// limitsOf returns the limits of a job that is submitted: nil means that of Params, if
-// any, and NoLimits none.
+// limitsOf returns the limits of a job that is submitted: nil means the limit of Params, if it is
+// set, and NoLimits means none.
 func (c *Config[T]) limitsOf(job *Job[T]) (limits []Limit, err error) {
 	switch {
 	case len(job.Limits) > 0 || isNoLimits(job.Limits):

@@ -62,7 +62,7 @@ func (d *Dispatcher[T]) SetWorkers(n int) error {
 
 // Drop ends all waiting jobs of a key, and returns them in the order of their submission. They
 // have ended as [Dropped] with [ErrDropped], and never start. Jobs that run, or whose slots
-// are being taken, go on. To drop a million jobs takes about a second, and delays no job of
+// are being taken, go on. Dropping a million jobs takes about a second, and delays no job of
 // another key.
 //
 // Drop waits for the scheduling goroutine, and before Run is called, for Run. If ctx ends

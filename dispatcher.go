@@ -213,9 +213,9 @@ func (d *Dispatcher[T]) Hold(ctx context.Context, key string, delay time.Duratio
 // When ctx ends, nothing more starts. Jobs that haven't started, or that wait to run again,
 // are dropped and reported at once. Running handlers get Config.StopTimeout before their
 // contexts end too, with the same cause. So ctx may be the context of
-// [os/signal.NotifyContext]. The backend has two seconds to answer, so that slots that it has
-// granted are given back. Run waits until all handlers have returned, however long that takes.
-// Then it returns a [*StopError].
+// [os/signal.NotifyContext]. Calls of the backend get up to two seconds to finish, so that
+// granted slots are given back. Run waits until all handlers have returned, however long that
+// takes. Then it returns a [*StopError].
 //
 // After a Shutdown that has drained the queue, Run returns nil. In both cases all outcomes
 // have been reported, and no goroutine is left.

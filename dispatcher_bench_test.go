@@ -151,7 +151,7 @@ func settle(b *testing.B, d *dispatcher.Dispatcher[int]) {
 }
 
 // Trap 29: a million jobs, of a million keys and of one, from the first Submit to
-// the end of the last one. The cost of a job is to be that of a thousand.
+// the end of the last one. A job should cost as much as one of a thousand.
 func BenchmarkTrap29Million(b *testing.B) {
 	for _, jobs := range []int{1000, 1_000_000} {
 		for _, keys := range []int{1, jobs} {

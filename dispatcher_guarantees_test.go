@@ -183,8 +183,8 @@ func TestGuarantee3SharedLimitIsUsedUp(t *testing.T) {
 	})
 }
 
-// Guarantee 6: Submit waits neither for the network nor for a worker nor for a
-// limit. What it can't accept it refuses, with a typed error.
+// Guarantee 6: Submit doesn't wait for the network, a worker or a limit. It refuses a job that it
+// can't accept with a typed error.
 func TestGuarantee6SubmitDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hangs := &remote{inner: inMemory(), fault: func(ctx context.Context) error {

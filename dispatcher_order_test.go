@@ -99,7 +99,7 @@ func TestGuarantee5WaitingForTheJobAheadChargesItsRealSlot(t *testing.T) {
 		s.drain() // checks the windows of each limit
 		ahead, behind := s.outcomeOf("2").Job.Slot(), s.outcomeOf("3").Job.Slot()
 		if behind.Before(ahead) {
-			t.Errorf("the slot of job 3 is %v before that of job 2", ahead.Sub(behind))
+			t.Errorf("the slot of job 3 is %v before the slot of job 2", ahead.Sub(behind))
 		}
 		if d := s.outcomeOf("other").Job.Slot().Sub(behind).Abs(); d < 10*ms {
 			t.Errorf("two slots of a limit of one in 10ms are %v apart", d)

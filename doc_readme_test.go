@@ -26,7 +26,7 @@ func TestReadmeQuickstartIsTheExample(t *testing.T) {
 		"func Example()", "func main()",
 	).Replace(body + "}\n")
 	if quickstart != example {
-		t.Errorf("the first Go code of README.md is\n%s\nwant that of example_test.go:\n%s", quickstart, example)
+		t.Errorf("the first Go code of README.md is\n%s\nwant the code of example_test.go:\n%s", quickstart, example)
 	}
 }
 

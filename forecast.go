@@ -35,7 +35,7 @@ type Point struct {
 }
 
 // Forecast says when the waiting jobs will start, if each runs for takes. It plays them in
-// virtual time in the caller's goroutine, at some microseconds a job. Before that, the
+// virtual time in the caller's goroutine, at a few microseconds a job. Before that, the
 // scheduling goroutine copies the waiting jobs, at a microsecond or two each, a few at a time,
 // so that it delays no start by more than a fraction of a millisecond. The forecast is for one
 // instant between the call and its return. Jobs submitted after that instant are left out.
@@ -84,7 +84,7 @@ func (d *Dispatcher[T]) forecast(ctx context.Context, takes time.Duration, of fu
 func played(takes time.Duration) int64 { return int64(min(max(takes, 0), backend.Unlimited)) }
 
 // Plan forecasts jobs that have not been submitted: with this Config, a backend in this
-// process, limits that have no debt, and jobs that each run for takes. It needs some
+// process, limits that have no debt, and jobs that each run for takes. It needs a few
 // microseconds a job, and waits for nothing. If SubmitJob would refuse a job because of one of
 // its fields, Plan returns that error; Config.Capacity and duplicate IDs don't matter. If jobs
 // is nil, it returns a [*ConfigError].

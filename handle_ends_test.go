@@ -90,7 +90,7 @@ func TestReplaceOfACanceledJob(t *testing.T) {
 	})
 }
 
-// Nor into one that is being dropped: whatever was accepted is in a result.
+// A payload doesn't go into a job that is being dropped: each accepted payload is in a result.
 func TestReplaceWhileItEnds(t *testing.T) {
 	for round := range 500 {
 		d, err := dispatcher.New(inMemory(), func(context.Context, job) error { return nil }, config{})

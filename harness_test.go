@@ -210,8 +210,8 @@ func wantWindows(t *testing.T, slots map[dispatcher.Limit][]time.Time) {
 	}
 }
 
-// order is the payloads in the order of their starts. Handlers that start at one instant
-// note it in any order: for these it is that of their slots.
+// order returns the payloads in the order of their starts. Handlers that start at one instant
+// record it in any order, so these are sorted by their slots.
 func (s *stage) order() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -343,7 +343,7 @@ func TestNotReentrantAfterRun(t *testing.T) {
 		for what, wait := range waits {
 			want := error(nil)
 			if what == "SubmitAll" {
-				want = kept.Err() // that of every submission with an ended context
+				want = kept.Err() // as for every submission with an ended context
 			}
 			if err := wait(kept, s, h); !errors.Is(err, want) {
 				t.Errorf("%s() after Run = %v, want %v", what, err, want)

@@ -25,10 +25,10 @@ func (l Load) Waiting() int {
 }
 
 // Load says what the jobs that were submitted before the call wait for. It counts the jobs
-// that are there at one instant between the call and its return. What they wait for is looked
-// up in the same period, so it counts if one of them has used up a limit meanwhile.
+// that are there at one instant between the call and its return. What each of them waits for
+// is looked up in the same period, so a limit that one has just used up may count for others.
 //
-// Load looks at every key, at some 0.5 us each, in the scheduling goroutine: a few keys at a
+// Load looks at every key, at about 0.5 us each, in the scheduling goroutine: a few keys at a
 // time, so that it delays no start by more than a fraction of a millisecond. Concurrent calls
 // of Load, Busiest and Bottlenecks share the work. For the mere number of jobs,
 // [Dispatcher.Stats] is cheaper.

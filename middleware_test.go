@@ -42,7 +42,7 @@ func TestMiddlewareOrder(t *testing.T) {
 		}
 		r := s.outcomeOf("hello")
 		if !errors.Is(r.Err, errFailed) || !errors.Is(r.Err, errEnough) {
-			t.Errorf("the error is %v, want what the middleware has made of that of the handler", r.Err)
+			t.Errorf("the error is %v, want what the middleware has made of the handler's", r.Err)
 		}
 	})
 }

@@ -45,7 +45,7 @@ func (s *stage) hasEnded(payload string) bool {
 }
 
 // Trap 6: a job that costs more than a lowered Burst fails when the Burst is lowered,
-// no matter who lowers it, or when the job comes. It holds up neither its key nor its limit.
+// no matter who lowers it, or when the job comes. It doesn't hold up its key or its limit.
 func TestTrap6LoweredBurst(t *testing.T) {
 	old, low := gcra.FreqLimitParams{Limit: 1, Period: time.Second, Burst: 10}, gcra.FreqLimitParams{Limit: 1, Period: time.Hour, Burst: 4}
 	for name, lower := range map[string]func(s *stage){
@@ -205,7 +205,7 @@ var changers = map[string]func(s *stage, p gcra.FreqLimitParams){
 }
 
 // Trap 9: from the instant at which params change, debt is paid at the new pace, and once.
-// It does not matter who changes them, nor whether a job could start at that instant.
+// It does not matter who changes them, or whether a job could start at that instant.
 func TestTrap9DebtIsPaidAtTheNewPace(t *testing.T) {
 	for by, change := range changers {
 		for _, state := range []string{"idle", "busy", "paused", "behind another limit"} {

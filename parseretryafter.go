@@ -13,7 +13,8 @@ const MaxRetryAfter = 365 * 24 * time.Hour
 // from 0 to [MaxRetryAfter], ready for [RetryAfter]. RFC 9110 allows two forms:
 //
 //   - a number of seconds. Some servers send a fraction, such as "1.5", which is accepted;
-//     fractions of a nanosecond are rounded up. No number is too large.
+//     fractions of a nanosecond are rounded up. A number that is too
+//     large means [MaxRetryAfter].
 //   - a date in one of the three formats of HTTP. The wait is from now, by the clock of this
 //     machine, and 0 if the date has passed.
 //

@@ -100,8 +100,8 @@ func TestTrap12OneKeyAlone(t *testing.T) {
 	})
 }
 
-// Trap 12: a shorter hold never shortens a longer one, neither of a handler
-// nor of Hold, in whatever order they come.
+// Trap 12: a shorter hold never shortens a longer one, whether a handler
+// or Hold made it, and in whatever order they come.
 func TestTrap12ShorterNeverShortens(t *testing.T) {
 	inEachBackend(t, func(t *testing.T, b backend.Backend) {
 		s := open(t, b, config{Workers: 4}, func(_ context.Context, j job) error {

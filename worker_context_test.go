@@ -45,8 +45,8 @@ func TestHandlerContextHasValues(t *testing.T) {
 	})
 }
 
-// To end the context of Submit ends neither the job nor its context.
-func TestHandlerContextOutlivesThatOfSubmit(t *testing.T) {
+// Ending the context of Submit doesn't end the job or its context.
+func TestHandlerContextOutlivesSubmitContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, inMemory(), config{Params: perSecond(1)}, func(ctx context.Context, j job) error {
 			time.Sleep(time.Minute)

@@ -332,8 +332,7 @@ func (l *lines) want(t *testing.T, text string, want int) {
 	}
 }
 
-// A handler that keeps its Job, to look at later, keeps that and no more: neither
-// the dispatcher nor its backend.
+// A handler that keeps its Job doesn't keep the dispatcher or its backend in memory.
 func TestKeptJobHoldsNothingElse(t *testing.T) {
 	var kept job
 	gone := make(chan struct{})
