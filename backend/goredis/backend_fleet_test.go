@@ -170,7 +170,7 @@ func runFleetCase(t *testing.T, c fleetCase, lasts time.Duration) (rows []fleetR
 	}
 	ended.Wait()
 	calls := scriptCalls(t, client) - before
-	return judgeFleet(t, c, members, began, lasts, calls)
+	return checkFleet(t, c, members, began, lasts, calls)
 }
 
 // fleetProcess is a member, as a process.
@@ -213,7 +213,7 @@ func startMember(plan fleetPlan) (*fleetProcess, error) {
 	return nil, fmt.Errorf("ended before it was ready: %w", cmp.Or(m.lines.Err(), m.cmd.Wait(), io.EOF))
 }
 
-// live has the process work in its time, ends it with a signal, and takes in what it tells.
+// live makes the process work from m.from to m.to, ends it with a signal, and reads its output.
 func (m *fleetProcess) live(end syscall.Signal) error {
 	time.Sleep(m.from)
 	if _, err := fmt.Fprintln(m.in, "go"); err != nil {
@@ -293,8 +293,8 @@ func (r fleetRow) missed() (missed []string) {
 // fleetWarmUp is left out of what a fleet reached: the processes start.
 const fleetWarmUp = time.Second
 
-// judgeFleet wants the limits to be obeyed, and returns how they were used.
-func judgeFleet(t *testing.T, c fleetCase, members []*fleetProcess, began int64, lasts time.Duration, calls int) (rows []fleetRow) {
+// checkFleet checks that the limits were obeyed, and returns how they were used.
+func checkFleet(t *testing.T, c fleetCase, members []*fleetProcess, began int64, lasts time.Duration, calls int) (rows []fleetRow) {
 	starts, early := 0, 0
 	for _, m := range members {
 		starts += m.starts

@@ -93,7 +93,7 @@ func fleetMember(text string) error {
 	return nil
 }
 
-// teller tells of the slots that a backend grants.
+// teller prints the slots that a backend grants.
 type teller struct{ *goredis.Backend }
 
 func (t *teller) Reserve(ctx context.Context, reqs []backend.Request, decisions []backend.Decision) error {

@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// listening has a backend tell its news, from when it is current.
+// listening returns the changes that a backend reports, once it has reported a ChangeCurrent.
 func listening(t *testing.T, b *Backend) chan backend.Change {
 	t.Helper()
 	news := make(chan backend.Change, 1000)
@@ -24,7 +24,7 @@ func listening(t *testing.T, b *Backend) chan backend.Change {
 	return news
 }
 
-// wantNews wants a change to be told, whatever is told before.
+// wantNews waits for a change, and ignores others before it.
 func wantNews(t *testing.T, news chan backend.Change, kind backend.ChangeKind, key string) backend.Change {
 	t.Helper()
 	for {
@@ -58,8 +58,8 @@ func (l *logged) wantLines(t *testing.T, text string, want int) {
 	}
 }
 
-// Two backends, as of two processes, tell each other what they change; also those of a
-// cluster, where the keys lie in several slots.
+// Two backends, which stand for two processes, learn of each other's changes, also on a cluster, where
+// the keys are in several hash slots.
 func TestNewsOfOthers(t *testing.T) {
 	for name, client := range map[string]func(t testing.TB) redis.UniversalClient{
 		"single":  func(t testing.TB) redis.UniversalClient { return redistest.Client(t) },
@@ -94,7 +94,7 @@ func TestNewsOfOthers(t *testing.T) {
 				t.Fatalf("Clear() = %v, want nil", err)
 			}
 			wantNews(t, news, backend.ChangeClear, "")
-			// What was cleared is not told to those who come later.
+			// Holds that were cleared are not reported to later watchers.
 			late := make(chan backend.Change, 100)
 			t.Cleanup(theirs.Watch(func(c backend.Change) { late <- c }))
 			if c := receive(t, "news", late); c.Kind != backend.ChangeCurrent {
@@ -135,8 +135,8 @@ func TestNewsOfAnotherDatabase(t *testing.T) {
 	}
 }
 
-// While the subscription is lost nothing is told. When it is back the holds that were made
-// meanwhile are. One line says that it is lost, one that it is back.
+// While the subscription is lost, no changes are reported. Once it is back, holds that were made
+// meanwhile are. The loss and the recovery are logged, in one line each.
 func TestLostSubscription(t *testing.T) {
 	proxy := redistest.NewProxy(t, redistest.Addr(t))
 	client := clientWith(t, &redis.Options{Addr: proxy.Addr(), MaxRetries: -1, DialerRetries: 1})
@@ -311,7 +311,7 @@ func TestSetOfHolds(t *testing.T) {
 	}
 }
 
-// Scores that no script has written hide no hold, and keep none from being told.
+// Scores that no script has written hide no hold, and keep no hold from being reported.
 func TestCraftedHolds(t *testing.T) {
 	for name, crafted := range map[string]redis.Z{
 		"hold without end":      {Member: "kbad", Score: math.Inf(1)},

@@ -3,7 +3,7 @@
 -- KEYS[1]  the key
 -- ARGV[1]  the time in microseconds
 -- ARGV[2]  milliseconds for which a limit is kept beyond its debt
--- Returns 0; or 1, and has done nothing, if the value is no limit.
+-- Returns 0, or 1 if the value is no limit. Then it has done nothing.
 load()
 if foreign[1] then
   return 1

@@ -1,7 +1,8 @@
 -- Reads the holds that are in force.
 --
--- KEYS[1]  the holds: a sorted set of keys, after the letter k, by when their holds end,
---          in microseconds since 1970; and of the letter t, by when it was written
+-- KEYS[1]  the holds: a sorted set. A member is the letter k and a key, and its score is when the
+--          hold ends, in microseconds since 1970. The score of the member t is when the set was
+--          written
 -- Returns now, and then each key with the letter and when its hold ends, the last one first.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

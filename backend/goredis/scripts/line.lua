@@ -1,13 +1,13 @@
 -- The lines of the limits. Package internal/turns is the model, and uses the same names.
 --
--- A waiter is stored as member, room, reach (MinHorizon of the request), and either when it was
--- passed or, negative, when its turn begins, as it was told.
+-- A waiter is stored as member, room, reach (MinHorizon of the request), and one more number: when it
+-- was passed or, as a negative number, when it was told that its turn begins.
 local WAITER = '<I4dI4d'
 local STEP, SLOW_STEP, FORGET = 25000, 20000, 5000000
 local MOST_REACH = 1000000
 
--- The waiters of a limit by its index in KEYS, the first one first, and its lead. They change
--- in finish alone.
+-- By index in KEYS: the waiters of a limit in the order of their turns, and its lead. Only finish
+-- changes them.
 local waiters, leads = {}, {}
 
 -- waiters_of returns the waiters of a limit. It ignores a malformed line.
@@ -54,7 +54,7 @@ local function step_of(k, t)
   return floor(STEP / t) * t
 end
 
--- opens_at is when a limit opens for what opens room before its TAT.
+-- opens_at returns when a limit opens for a request that may start room before its TAT.
 local function opens_at(k, room) return max(tat[k] - room, closed[k]) end
 
 -- place returns the index in line of a member, beyond the end if it is not there; how many
@@ -110,7 +110,7 @@ local function is_due(k, t, member, room)
   return ahead == 0 or is_passed(list, at) or now >= begins_at(k, t, member, room) - floor(step_of(k, t) / 2)
 end
 
--- others returns the least room of those in line but a member, who have not been passed; nil
+-- others returns the least room of the waiters other than a member that have not been passed, false
 -- if there are none.
 local known = {}
 local function others(k, member)
@@ -128,7 +128,7 @@ local function others(k, member)
   return least
 end
 
--- count_others counts those in line but a member, who have not been passed.
+-- count_others counts the waiters other than a member that have not been passed.
 local function count_others(k, member)
   local n = 0
   for _, w in ipairs(waiters_of(k)) do
@@ -237,7 +237,7 @@ local function stand(r)
   return best
 end
 
--- finish puts a member where it stands after this batch.
+-- finish updates the place of a member in line after this batch.
 local function finish(v)
   local k, list = v.k, waiters_of(v.k)
   local at, was_full = place(list, v.member, 0), #list >= LONGEST
@@ -267,7 +267,7 @@ local function finish(v)
   waiters[k] = list
 end
 
--- tell notes when a member was told that its turn begins.
+-- tell records the turn that a member was told.
 local function tell(k, member, begins)
   local w = waiters_of(k)[place(waiters_of(k), member, 0)]
   if w then
@@ -275,13 +275,13 @@ local function tell(k, member, begins)
   end
 end
 
--- others_wait reports whether others stand in line, passed or not.
+-- others_wait reports whether other members are in line, passed or not.
 local function others_wait(v)
   local list = waiters_of(v.k)
   return #list > 1 or #list == 1 and list[1].member ~= v.member
 end
 
--- keep_line puts the line of a limit among what is to be written.
+-- keep_line packs the line of a limit, to be written if it has changed.
 local function keep_line(k)
   local packed = {}
   for i, w in ipairs(waiters_of(k)) do

@@ -1,11 +1,11 @@
--- Notes a hold for those who come later, and tells it to all who listen.
+-- Stores a hold for processes that connect later, and publishes it.
 --
 -- KEYS[1]  the holds: see holds.lua
 -- ARGV[1]  the key that is held
 -- ARGV[2]  for how long, in microseconds
 -- ARGV[3]  the channel
 -- ARGV[4]  the message
--- Returns "", or why nobody was told.
+-- Returns "", or the error of PUBLISH.
 local call = redis.call
 local holds, member, MOST = KEYS[1], 'k' .. ARGV[1], 10000
 

@@ -3,15 +3,15 @@
 -- KEYS     the keys of all limits, each once
 -- ARGV[1]  the requests: see appendRequest and appendLimit in codec.go
 -- ARGV[2]  milliseconds for which a limit is kept beyond its debt
--- ARGV[3]  the channel on which turns are told; empty: they are not
--- ARGV[4]  what such a message begins with
+-- ARGV[3]  the channel on which turns are published; empty: they are not
+-- ARGV[4]  the beginning of such a message
 -- Returns now, the decisions, and which limits had other params before: see decision and
 -- eachMixed in codec.go.
 
--- The short way, for one request of one limit. It decides as reserve.lua does, which goes
--- on where it does not: if the key is foreign or held, was used under other params, or
--- somebody stands in its line, or would have to. Until then nothing has been written. It makes no functions and no
--- tables, which take longer than the decision.
+-- The short way, for a single request under one limit. It decides as reserve.lua does, and leaves
+-- other cases to it, before anything is written: a key that is foreign or held or was used under
+-- other params, and a limit whose line has members or would get one. It makes no functions and no
+-- tables, because these take longer than the decision.
 local RECALL = 500000 -- gcra.Recall
 
 repeat

@@ -3,11 +3,11 @@
 -- KEYS     the keys of the limits
 -- ARGV[1]  the slot and the limits: see encodeRelease in codec.go
 -- ARGV[2]  milliseconds for which a limit is kept beyond its debt
--- ARGV[3]  the channel on which others are told what has opened; empty: they are not
--- ARGV[4]  what a message begins with, before the key
--- Returns which limits have got something back, by index in KEYS.
+-- ARGV[3]  the channel on which limits that open earlier are published; empty: they are not
+-- ARGV[4]  the beginning of a message, before the key
+-- Returns the limits that took the slot back, by index in KEYS.
 
--- records returns those of a limit, the oldest first; nil if one of them is none.
+-- records returns the records of a limit, the oldest first, or nil if one of them is malformed.
 local function records(k)
   local list, at = {}, 1
   while at < #older[k] do
@@ -29,8 +29,8 @@ local function spaced(list, i, slot, cost, n)
   end
 end
 
--- remove takes the latest charge of that slot and cost out of a list, and tells
--- whether there is one.
+-- remove removes the latest charge of that slot and cost from a list, and reports whether there was
+-- one.
 local function remove(list, slot, cost)
   for i = #list, 1, -1 do
     local r = list[i]
@@ -52,8 +52,8 @@ local function remove(list, slot, cost)
   return false
 end
 
--- replay makes the state of a limit what a list of records leads to, and returns true. It
--- does nothing if that is more debt than there was: then the records are not of this limit.
+-- replay computes the state of a limit from a list of records, and returns true. If that is more debt
+-- than there was, the records are not of this limit, and replay does nothing.
 local function replay(k, list)
   if #list > MOST + 1 then
     local a, b = table.remove(list, 1), list[1]

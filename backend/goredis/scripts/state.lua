@@ -117,8 +117,8 @@ local function new(k)
   base[k], slot1[k], cost1[k], count1[k], older[k] = 0, 0, 0, 0, ''
 end
 
--- save writes the limits that have changed. They live, in milliseconds, at least
--- as long as their debt; by the clock of expiry, which is a millisecond behind.
+-- save writes the limits that have changed. Their TTL, in milliseconds, is at least as long as their
+-- debt. The clock of expiry is up to a millisecond behind.
 --
 -- New limits with equal params are mostly equal: value and time are made once.
 local function save(extra)
