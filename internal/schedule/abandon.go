@@ -37,6 +37,6 @@ func (s *Scheduler) abandon(j *Job, f func(*Job)) {
 	if j.hasDates() {
 		s.leave(j)
 	}
-	s.over(j)
+	s.releaseSet(j)
 	f(j)
 }

@@ -125,7 +125,7 @@ func (s *Scheduler) Rejected(now int64, j *Job) {
 	s.noteLane(l)
 	s.park(l)
 	s.noteLeft(j)
-	s.over(l.pop())
+	s.releaseSet(l.pop())
 	s.jobs--
 	s.idle++
 	goOn := s.unkeep(l, j)

@@ -10,10 +10,10 @@ import (
 	"github.com/freqlimit/dispatcher/gcra"
 )
 
-// watched is a scheduler under the eyes of someone who knows nothing of claims, but
-// keeps a ledger of the limits, and knows which jobs are the first of their lanes.
+// watched is a scheduler with an observer that knows nothing of claims, but keeps a ledger of the
+// limits, and knows which jobs are the first of their lanes.
 //
-// He wants every job to start that could: a worker is free, and all of its limits are
+// The observer requires every job to start that could: a worker is free, and all of its limits are
 // open. A limit is idle when all its debt is paid: then its capacity is lost. Let c be
 // the time by which a job moves the TAT of a limit. If all limits of a job are idle, and
 // it is kept waiting all the same, then another job must profit:

@@ -138,7 +138,7 @@ func (s *Scheduler) finish(j *Job) {
 	if j.hasDates() {
 		s.leave(j)
 	}
-	s.over(j)
+	s.releaseSet(j)
 }
 
 // forget takes a piece out of its lane, when all its jobs are removed.

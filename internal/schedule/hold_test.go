@@ -23,8 +23,8 @@ func TestTrap32HeldKeyComesBack(t *testing.T) {
 	}
 }
 
-// A hold that a refusal tells of holds for the jobs of that key too, those
-// that are under no limit and wait for a worker, and however soon it is over.
+// A hold that a refusal reports also applies to the jobs of that key that are under no limit and wait
+// for a worker, however soon it ends.
 func TestHoldHeardOfByARefusal(t *testing.T) {
 	w := newWorld(t, Config{Workers: 2, Horizon: 40 * ms, Shared: true})
 	k := limitOn("k", rate(1, 40*time.Second, 1))

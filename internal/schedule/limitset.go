@@ -75,8 +75,8 @@ func newLimitSet(limits []backend.Limit) *limitSet {
 	return &limitSet{limits: limits, under: make([]*limit, 0, len(limits))}
 }
 
-// over gives up the limit set of a job that has ended.
-func (s *Scheduler) over(j *Job) {
+// releaseSet gives up the limit set and the dates of a job that has ended.
+func (s *Scheduler) releaseSet(j *Job) {
 	if j.hasDates() {
 		s.dated.Delete(j)
 	}

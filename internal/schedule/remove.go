@@ -23,7 +23,7 @@ func (s *Scheduler) remove(now int64, j, before *Job) {
 		sleeps := d.state == asleep
 		s.leave(j)
 		if sleeps {
-			s.over(j)
+			s.releaseSet(j)
 			l.wake(d)
 			if p == nil {
 				s.drop(l)
@@ -31,7 +31,7 @@ func (s *Scheduler) remove(now int64, j, before *Job) {
 			return
 		}
 	}
-	s.over(j)
+	s.releaseSet(j)
 	if p != nil {
 		switch {
 		case l.head == j:

@@ -105,8 +105,8 @@ func TestRemoveCostsTheSameAnywhere(t *testing.T) {
 	}
 }
 
-// In the order of Backlog a lane ranks by how many wait in it. When jobs behind its
-// head are removed, whom its claim kept waiting starts at once.
+// With Backlog, a lane ranks by its number of waiting jobs. When jobs behind its head are removed,
+// its claim ends, and a job that the claim kept waiting starts at once.
 func TestRemoveEndsAClaim(t *testing.T) {
 	w := newWorld(t, Config{Workers: many, Order: Backlog})
 	x := rate(1, 10, 2)

@@ -174,7 +174,7 @@ func (s *Scheduler) Finished(now int64, j *Job, again bool) {
 			s.watchDeadline(s.datesOf(j))
 		}
 	} else {
-		s.over(j)
+		s.releaseSet(j)
 	}
 	s.advance(now, l)
 }
