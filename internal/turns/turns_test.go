@@ -87,7 +87,7 @@ func TestFastLimit(t *testing.T) {
 	h.wantLine(1, 2, 3)
 }
 
-// Who comes too early is told its turn again, and keeps its place.
+// A member that comes too early is told its turn again, and keeps its place.
 func TestTooEarly(t *testing.T) {
 	h := &hall{t: t, interval: 5, tat: 100}
 	h.want(1, 1, 0, 80)
@@ -100,8 +100,8 @@ func TestTooEarly(t *testing.T) {
 	h.want(2, 9, 5, 130)
 }
 
-// Who does not come is passed, is not waited for any more, may come late, and is forgotten in the
-// end.
+// A member that misses its turn is passed. Nobody waits for it any more, it may come late, and it is
+// forgotten in the end.
 func TestPassed(t *testing.T) {
 	h := &hall{t: t, interval: 1000, tat: 1000}
 	h.want(1, 2, 0, 980)
@@ -156,7 +156,7 @@ func TestFarAndNear(t *testing.T) {
 	}
 }
 
-// A line has an end.
+// A line has a maximum length.
 func TestLongest(t *testing.T) {
 	h := &hall{t: t, interval: 1000, tat: 1000}
 	for member := range uint32(6) {
@@ -179,7 +179,8 @@ func TestLead(t *testing.T) {
 	}
 }
 
-// Those who find the line full get their parts too: who has taken something makes room.
+// Members that find the line full get their parts too, because a member that has taken its part makes
+// room.
 func TestMoreThanTheLineHolds(t *testing.T) {
 	h := &hall{t: t, interval: 20, tat: 100}
 	got, next := map[uint32]int{}, map[uint32]int64{}
