@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The exact times, in seconds; the duration is the last run's.
+// NewEvents records exact times in seconds, and as the duration the last run.
 func TestEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		provider, collect := reading(t)
@@ -79,7 +79,7 @@ func TestEvents(t *testing.T) {
 
 func near(a, b float64) bool { return a > b-1e-9 && a < b+1e-9 }
 
-// What no dispatcher would pass on does no harm.
+// Results that no dispatcher makes do no harm.
 func TestEventsOfOddities(t *testing.T) {
 	provider, collect := reading(t)
 	watch, err := dispatcherotel.NewEvents[string](provider, "mail")

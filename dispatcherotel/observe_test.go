@@ -21,7 +21,7 @@ type fixed dispatcher.Stats
 
 func (f fixed) Stats() dispatcher.Stats { return dispatcher.Stats(f) }
 
-// Each figure with a value of its own, and its unit, as the SDK gets them.
+// The SDK gets each figure with its unit. All values differ, so none can be mixed up.
 func TestObserve(t *testing.T) {
 	provider, collect := reading(t)
 	if _, err := dispatcherotel.Observe(provider, "mail", fixed{
@@ -110,7 +110,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// Several dispatchers have one provider, and a nil one is the global one.
+// Several dispatchers share the global provider, which nil stands for.
 func TestGlobalMeterProvider(t *testing.T) {
 	provider, collect := reading(t)
 	defer otel.SetMeterProvider(otel.GetMeterProvider())
