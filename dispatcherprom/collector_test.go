@@ -146,7 +146,7 @@ func TestTypesAndHelp(t *testing.T) {
 	}
 }
 
-// The whole of what is served, with a value of its own for each figure.
+// The whole exposition. All values differ, so none can be mixed up.
 func TestExposition(t *testing.T) {
 	c := mail(fixed{
 		Waiting: 1, Running: 2, Workers: 3, Submitted: 4, Retried: 5, Replaced: 6,
@@ -215,7 +215,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// Every outcome that there is has its series before any job has ended.
+// Every outcome has its series before any job has ended.
 func TestAllOutcomes(t *testing.T) {
 	got := series(t, scraper(t, mail(fixed{}))()["dispatcher_jobs_ended_total"])
 	n := 0
@@ -271,7 +271,7 @@ func TestBackendUp(t *testing.T) {
 	want(t, scrape(), map[string]float64{"dispatcher_backend_up": 1})
 }
 
-// One registry has several dispatchers, of any payloads, by different names.
+// One registry holds several dispatchers with different names and payload types.
 func TestSeveralDispatchers(t *testing.T) {
 	ints, err := dispatcher.New(memory.New(memory.Config{}),
 		func(context.Context, dispatcher.Job[int]) error { return nil }, dispatcher.Config[int]{})
@@ -313,8 +313,8 @@ func TestWrongArguments(t *testing.T) {
 	}
 }
 
-// A collector that NewCollector has not made is refused when it is registered, and where it is
-// not, when it is asked.
+// The zero Collector can't be registered. If a registry doesn't check that, collecting reports an
+// error.
 func TestZeroCollector(t *testing.T) {
 	var c dispatcherprom.Collector
 	if err := prometheus.NewRegistry().Register(&c); err == nil || !strings.Contains(err.Error(), "NewCollector") {
