@@ -61,7 +61,7 @@ const delivered = `{"ok":true,"result":{}}`
 const gatewayPage = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n" +
 	"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx/1.18.0</center>\r\n</body>\r\n</html>\r\n"
 
-// A message is delivered when the server says ok, whatever it says of it besides.
+// A message is delivered if the server says ok, whatever else the answer says.
 func TestOKDecides(t *testing.T) {
 	for _, body := range []string{
 		`{"ok":true,"result":{"message_id":1,"date":"Monday"}}`,
@@ -111,7 +111,7 @@ func TestPerhapsDelivered(t *testing.T) {
 	}
 }
 
-// Where it is sure that the server has not delivered a message, it is sent again.
+// A message that was certainly not delivered is sent again.
 func TestSurelyNotDelivered(t *testing.T) {
 	for name, a := range map[string]cannedAnswer{
 		"a page":                  {status: 502, body: gatewayPage},
@@ -168,7 +168,7 @@ func TestRetryAfterIsHuge(t *testing.T) {
 	})
 }
 
-// A page is no reason: what it says is, once, in a line.
+// An error that comes as an HTML page is shortened to its message, in one line.
 func TestFailuresAreShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var messages []message
@@ -185,7 +185,7 @@ func TestFailuresAreShort(t *testing.T) {
 	})
 }
 
-// What can't get better for any message stops the campaign, and leaves the rest to be sent.
+// An error that would fail every message stops the campaign, and leaves the rest to be sent.
 func TestWhatCannotGetBetterStops(t *testing.T) {
 	for _, code := range []int{http.StatusUnauthorized, http.StatusNotFound} {
 		synctest.Test(t, func(t *testing.T) {

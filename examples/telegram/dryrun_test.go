@@ -9,8 +9,7 @@ import (
 	"github.com/freqlimit/dispatcher"
 )
 
-// What the demo's campaign takes is within 2% of what was forecast for it, failures
-// that are retried included.
+// The demo's campaign takes as long as its forecast to within 2%, including retried failures.
 func TestForecastOfTheDemo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		messages, err := demoMessages()

@@ -11,7 +11,7 @@ import (
 	"github.com/freqlimit/dispatcher/examples/telegram/internal/botapi"
 )
 
-// What is held for long is said, and until when: a rate says nothing of it.
+// Chats that are held for long are shown, and until when.
 func TestDisplayOfHeldChats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var messages []message

@@ -191,8 +191,7 @@ func TestRunReal(t *testing.T) {
 	}
 }
 
-// A file of unsent messages that is there already stops the program before it has
-// sent anything.
+// If the file of unsent messages exists already, the program stops before it sends anything.
 func TestRunRefusesToReplaceUnsent(t *testing.T) {
 	toFile(t, "to.csv", "chat_id,text\n1,hello\n")
 	if err := os.WriteFile("unsent.jsonl", []byte("precious"), 0o600); err != nil {
@@ -208,8 +207,8 @@ func TestRunRefusesToReplaceUnsent(t *testing.T) {
 	}
 }
 
-// What fails is left over in the file, also when that is the one that is sent.
-// What is blocked is not.
+// Failed messages are left over in the file, even if it is the one that is sent. Blocked messages
+// are not.
 func TestRunLeavesFailed(t *testing.T) {
 	const (
 		bye  = `{"chat_id":"2","text":"bye"}` + "\n"

@@ -50,7 +50,7 @@ func TestFilesOfOtherPrograms(t *testing.T) {
 	}
 }
 
-// What can't be understood for sure is an error of its line that says what to do.
+// Input that is ambiguous is an error that names the line and says what to do.
 // No text is ever cut.
 func TestFilesThatAreNotUnderstood(t *testing.T) {
 	for _, c := range []struct{ name, file, content, want string }{

@@ -354,7 +354,7 @@ func checkOnce(t *testing.T, a *api, dir string, messages int, perhaps bool) {
 	}
 }
 
-// What can't be written is said before anything is sent.
+// A file that can't be written is reported before anything is sent.
 func TestUnsentThatCannotBe(t *testing.T) {
 	for _, c := range []struct{ name, shell, unsent, says string }{
 		{"no directory", "", "missing/unsent.jsonl", "no such file or directory"},
