@@ -1,133 +1,198 @@
 package redistest
 
 import (
-	"cmp"
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"time"
-
-	"github.com/moby/moby/client"
-	"github.com/testcontainers/testcontainers-go"
-	"github.com/testcontainers/testcontainers-go/log"
-	tcredis "github.com/testcontainers/testcontainers-go/modules/redis"
-	"github.com/testcontainers/testcontainers-go/wait"
 )
 
 const (
-	defaultImage = "redis:7-alpine"
-	redisPort    = "6379/tcp"
-	readyLine    = "* Ready to accept connections"
+	// containerPackage is the program that runs a container. What it requires is
+	// not for users of the library, so it is a module of its own, and a process.
+	containerPackage = "github.com/freqlimit/dispatcher/internal/redistest/container"
 
-	// dockerFor is how long Docker may take to say that it is there.
-	dockerFor = 10 * time.Second
-	// pullFor is how long an image may take to come.
-	pullFor = 60 * time.Second
-	// containerFor is how long a container may take to start, or to end.
-	containerFor = 60 * time.Second
+	// buildFor is how long the program may take to be built. The build cache has
+	// it after the first time.
+	buildFor = 3 * time.Minute
+	// programFor is how long it may then take until it says what it has: it looks
+	// for Docker, pulls an image and starts a container, and bounds each of these.
+	programFor = 150 * time.Second
+	// answerFor is how long the server may take to answer after that.
+	answerFor = 20 * time.Second
+	// stopFor is how long the program may take to end. Removing a container takes
+	// less than a second, and the program gives up on it after a minute.
+	stopFor = 70 * time.Second
 )
+
+// status is what the program says, in JSON.
+type status struct {
+	Image    string   // of which a container is to run
+	Hosts    []string // where the server may answer
+	Port     string
+	Reason   string // why there is no container, or ""
+	HasImage bool   // whether Docker has the image
+}
 
 // findContainer starts Redis in a container. Its error is a reason to look for a
 // Redis elsewhere.
 func findContainer() (*shared, error) {
-	// Each step of a container's life would be a line among those of the tests.
-	log.SetDefault(log.NewNoopLogger())
-
-	// The reaper is a container that removes this one should the tests be killed.
-	// It is left out, because its image has to be pulled too, which fails where
-	// the network has no registry even if the image for Redis is there, and
-	// because Main removes the container. Testcontainers asks for that only in
-	// the environment, which it reads once, at first use.
-	if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil {
-		return nil, err
+	if err := signOfDocker(); err != nil {
+		return nil, fmt.Errorf("no Docker: %w", err)
 	}
-
-	image := cmp.Or(os.Getenv("REDIS_IMAGE"), defaultImage)
-	if err := getImage(image); err != nil {
-		return nil, err
-	}
-	s, err := startContainer(image)
+	// The program reads it; asking for it here tells go test that the result of the
+	// tests depends on it, so that it takes none from its cache for another image.
+	_ = os.Getenv("REDIS_IMAGE")
+	// The go command would stamp the program with the state of the repository, and
+	// link it anew after each change of that.
+	p, err := startProgram("go", "run", "-buildvcs=false", containerPackage)
 	if err != nil {
-		// Docker has the image, so this is worth more than a word in a line.
-		err = fmt.Errorf("a container of image %s: %w", image, err)
-		fmt.Fprintf(os.Stderr, "redistest: %v\n", err)
-		return nil, err
+		return nil, fmt.Errorf("no container: %w", err)
 	}
-	return s, nil
-}
-
-// getImage returns nil when Docker has the image. It asks a registry once, while
-// testcontainers would ask it again and again for as long as there is no network.
-func getImage(image string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), dockerFor)
-	defer cancel()
-	if err := dockerHost(ctx); err != nil {
-		return fmt.Errorf("no Docker: %w", err)
-	}
-	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
+	status, err := p.status(buildFor + programFor)
 	if err != nil {
-		return fmt.Errorf("no Docker: %w", err)
+		return nil, fmt.Errorf("no container: go run: %w", err)
 	}
-	defer docker.Close()
-	if _, err := docker.ImageInspect(ctx, image); err == nil {
-		return nil
-	}
-
-	ctx, cancel = context.WithTimeout(context.Background(), pullFor)
-	defer cancel()
-	pull, err := docker.ImagePull(ctx, image, client.ImagePullOptions{})
+	s, err := p.redis(status)
 	if err == nil {
-		err = pull.Wait(ctx)
+		return s, nil
 	}
-	if err != nil {
-		return fmt.Errorf("no image %s in Docker: %w", image, err)
+	err = errors.Join(err, p.stop())
+	if status.HasImage {
+		// Docker has the image, so this is worth more than a word in a line.
+		err = fmt.Errorf("a container of image %s: %w", status.Image, err)
+		fmt.Fprintf(os.Stderr, "redistest: %v\n", err)
 	}
-	return nil
+	return nil, err
 }
 
-// dockerHost returns an error when DOCKER_HOST is set and no Docker answers there.
-// Testcontainers would go on to the socket at its usual place, which is not what
-// the one who sets it asks for.
-func dockerHost(ctx context.Context) error {
-	if os.Getenv("DOCKER_HOST") == "" {
+// signOfDocker returns nil when there may be a Docker, and it is worth while to
+// build a client of it.
+func signOfDocker() error {
+	if host := os.Getenv("DOCKER_HOST"); host != "" {
+		if u, err := url.Parse(host); err == nil && u.Scheme == "unix" {
+			_, err := os.Stat(u.Path)
+			return err
+		}
 		return nil
 	}
-	docker, err := client.New(client.FromEnv)
-	if err != nil {
-		return err
+	sockets := []string{"/var/run/docker.sock"}
+	if runtime.GOOS == "windows" {
+		sockets = []string{`\\.\pipe\docker_engine`}
 	}
-	defer docker.Close()
-	_, err = docker.Ping(ctx, client.PingOptions{})
-	return err
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		sockets = append(sockets, filepath.Join(dir, "docker.sock"))
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		sockets = append(sockets, filepath.Join(home, ".docker", "run", "docker.sock"))
+	}
+	for _, socket := range sockets {
+		if _, err := os.Stat(socket); err == nil {
+			return nil
+		}
+	}
+	if _, err := exec.LookPath("docker"); err == nil {
+		return nil
+	}
+	return fmt.Errorf("neither DOCKER_HOST nor a docker command nor %s", sockets[0])
 }
 
-func startContainer(image string) (_ *shared, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), containerFor)
-	defer cancel()
-	container, err := tcredis.Run(ctx, image,
-		testcontainers.WithLogger(log.NewNoopLogger()),
-		// The module waits for the port as well, at the one address that it takes
-		// to be right, and by a shell in the container, which need not have one.
-		testcontainers.WithWaitStrategy(wait.ForLog(readyLine).WithStartupTimeout(containerFor)),
-	)
-	stop := func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), containerFor)
-		defer cancel()
-		// There is nothing in it that it should be given the time to save.
-		return container.Terminate(ctx, testcontainers.StopTimeout(0))
+// program is the program that runs a container.
+type program struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	// line gets the first line of stdout, or what there is of it when stdout ends.
+	line chan []byte
+	// exited is closed when the program has ended. Then err and stderr say how.
+	exited chan struct{}
+	err    error
+	stderr bytes.Buffer
+}
+
+// startProgram starts the program by a command. Nothing of what it prints goes
+// among the lines of the tests, and it holds none of their files, so that go test
+// does not wait for it.
+func startProgram(name string, args ...string) (*program, error) {
+	p := &program{
+		cmd:    exec.Command(name, args...),
+		line:   make(chan []byte, 1),
+		exited: make(chan struct{}),
 	}
-	defer func() {
-		if err != nil && container != nil {
-			err = errors.Join(err, logOf(container), stop())
-		}
-	}()
+	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
-	addr, err := addrOf(ctx, container)
+	p.stdin = stdin
+	r, w := io.Pipe()
+	p.cmd.Stdout, p.cmd.Stderr = w, &p.stderr
+	p.cmd.SysProcAttr = outOfReach()
+	// Wait waits for the end of stdout and stderr too. So it waits for the program
+	// itself even if go run, its parent, has been killed.
+	p.cmd.WaitDelay = stopFor
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		buffered := bufio.NewReader(r)
+		line, _ := buffered.ReadBytes('\n') // a part of a line is no JSON
+		p.line <- line
+		_, _ = io.Copy(io.Discard, buffered)
+	}()
+	go func() {
+		p.err = p.cmd.Wait()
+		w.Close()
+		<-read
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// status returns what the program says within d. If that is nothing, the program
+// is stopped.
+func (p *program) status(d time.Duration) (status, error) {
+	var s status
+	late := time.NewTimer(d)
+	defer late.Stop()
+	select {
+	case line := <-p.line:
+		err := json.Unmarshal(line, &s)
+		if err == nil {
+			return s, nil
+		}
+		// If it has failed, its own words for that are all there is to say.
+		if err := p.stop(); err != nil {
+			return s, err
+		}
+		return s, fmt.Errorf("it says %q: %w", line, err)
+	case <-late.C:
+		// If go run still builds the program it ends at this. Later it leaves signals to
+		// the program. Where there are no signals stop waits, and kills it.
+		_ = p.cmd.Process.Signal(os.Interrupt)
+		return s, errors.Join(fmt.Errorf("it says nothing for %v", d), p.stop())
+	}
+}
+
+// redis returns the server in the container of the program, when it answers.
+func (p *program) redis(status status) (*shared, error) {
+	if status.Reason != "" {
+		return nil, errors.New(status.Reason)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), answerFor)
+	defer cancel()
+	addr, err := answering(ctx, status.Hosts, status.Port)
 	if err != nil {
 		return nil, err
 	}
@@ -138,36 +203,42 @@ func startContainer(image string) (_ *shared, err error) {
 			return nil, err
 		}
 	}
-	s := &shared{addr: addr, stop: stop}
-	if err := s.report(ctx, "in a container of image "+image); err != nil {
+	s := &shared{addr: addr, stop: p.stop}
+	if err := s.report(ctx, "in a container of image "+status.Image); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// addrOf returns the address at which the server in a container answers. When
-// tests run in a container themselves, testcontainers takes Docker to be outside
-// of it, and its host to be the gateway; but Docker may be inside as well, where
-// its ports are those of the loopback interface. "localhost" would not do for
-// that: on ::1 the port may belong to another container.
-func addrOf(ctx context.Context, container testcontainers.Container) (string, error) {
-	port, err := container.MappedPort(ctx, redisPort)
-	if err != nil {
-		return "", err
+// stop closes the program's stdin, at which it removes its container, and waits
+// for its end.
+func (p *program) stop() error {
+	// What remains open on an error here is closed with the process.
+	_ = p.stdin.Close()
+	late := time.NewTimer(stopFor)
+	defer late.Stop()
+	select {
+	case <-p.exited:
+	case <-late.C:
+		err := p.cmd.Process.Kill()
+		if errors.Is(err, os.ErrProcessDone) {
+			err = nil
+		}
+		return errors.Join(fmt.Errorf("the program of the container has not ended in %v", stopFor), err)
 	}
-	host, err := container.Host(ctx)
-	if err != nil {
-		return "", err
+	if p.err != nil {
+		return fmt.Errorf("%w: %s", p.err, strings.TrimSpace(p.stderr.String()))
 	}
-	hosts := []string{"127.0.0.1"}
-	if host != "localhost" {
-		hosts = append(hosts, host)
-	}
-	var addr string
+	return nil
+}
+
+// answering returns the address, of a port at one of several hosts, at which a
+// server answers.
+func answering(ctx context.Context, hosts []string, port string) (addr string, err error) {
 	err = poll(ctx, func() (bool, error) {
 		var errs []error
 		for _, host := range hosts {
-			addr = net.JoinHostPort(host, port.Port())
+			addr = net.JoinHostPort(host, port)
 			_, err := ask(ctx, addr, "PING")
 			if err == nil {
 				return false, nil
@@ -177,20 +248,4 @@ func addrOf(ctx context.Context, container testcontainers.Container) (string, er
 		return true, errors.Join(errs...)
 	})
 	return addr, err
-}
-
-// logOf returns an error with what a container has logged.
-func logOf(container testcontainers.Container) error {
-	ctx, cancel := context.WithTimeout(context.Background(), dockerFor)
-	defer cancel()
-	r, err := container.Logs(ctx)
-	if err != nil {
-		return fmt.Errorf("its log: %w", err)
-	}
-	defer r.Close()
-	text, err := io.ReadAll(r)
-	if err != nil {
-		return fmt.Errorf("its log: %w", err)
-	}
-	return fmt.Errorf("its log:\n%s", lastLines(text))
 }

@@ -23,7 +23,9 @@
 //   - REDIS_ADDR, a host:port. If that server doesn't answer, the test fails: the person who set it
 //     wants no other.
 //   - A container, if Docker answers and has the image REDIS_IMAGE ("redis:7-alpine" by default)
-//     or can pull it.
+//     or can pull it. The go command builds and runs a program for that, which is in the directory
+//     container, a module of its own, if the tests run inside the workspace of go.work. The program
+//     removes the container when its stdin is closed, so also when the tests are killed.
 //   - redis-server from PATH, on a free port of the loopback interface.
 //
 // Without any of them the test is skipped. A line on stderr says which one was used; go test shows

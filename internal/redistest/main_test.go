@@ -1,9 +1,12 @@
 package redistest_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +19,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Nothing that the package starts leaves a goroutine behind, not even in the client
-// of Docker.
+// Nothing that the package starts leaves a goroutine behind.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Runner(m)) }
 
 type tests int
@@ -140,4 +142,53 @@ func TestTakesRedisServerFromPATH(t *testing.T) {
 		t.Errorf("the output lacks the line of the report:\n%s", out)
 	}
 	isDown(t, found[1])
+}
+
+// A container ends with the tests that use it also when they are killed.
+func TestContainerEndsWithKilledTests(t *testing.T) {
+	const holds = "holds "
+	if os.Getenv("REDISTEST_CHILD") != "" {
+		fmt.Println(holds + redistest.Addr(t))
+		time.Sleep(time.Hour)
+	}
+	if testing.Short() {
+		t.Skip("builds the program that runs a container")
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := filepath.Join(t.TempDir(), "report")
+	cmd := exec.CommandContext(t.Context(), binary, "-test.run", "^TestContainerEndsWithKilledTests$")
+	cmd.Env = append(os.Environ(), "REDISTEST_CHILD=1", "REDIS_ADDR=", "REDISTEST_REPORT="+report)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, readErr := bufio.NewReader(stdout).ReadString('\n')
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait() // it has been killed
+	source, err := os.ReadFile(report)
+	if err != nil || !strings.Contains(string(source), " in a container of image ") {
+		t.Skipf("no container: %s%v", source, err)
+	}
+	addr, ok := strings.CutPrefix(strings.TrimSpace(line), holds)
+	if !ok {
+		t.Fatalf("the tests print %q, %v", line, readErr)
+	}
+	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			break
+		}
+		conn.Close()
+		if time.Since(begin) > 3*patience {
+			t.Fatalf("the container still answers at %s", addr)
+		}
+	}
 }

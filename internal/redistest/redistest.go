@@ -26,8 +26,9 @@ var started struct {
 // code to exit with. It is for a TestMain; m is its *testing.M.
 //
 // A test binary that is killed, or ends itself at its -timeout, does not get
-// there. On Linux the processes end with it; a container stays, and has the label
-// org.testcontainers.
+// there. On Linux the processes end with it. A container ends with it everywhere:
+// the program that runs it waits for that. Only if that program is killed too the
+// container stays, and has the label org.testcontainers.
 func Main(m interface{ Run() int }) int {
 	code := m.Run()
 	if err := Stop(); err != nil {

@@ -13,3 +13,11 @@ const (
 func endWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
+
+// outOfReach keeps what is for the test binary from the program of a container,
+// which has to outlive it: a terminal's Ctrl-C, and kills of its process group. If
+// the program is still being built when the test binary ends, go run ends as well;
+// later it doesn't heed the signal.
+func outOfReach() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT}
+}

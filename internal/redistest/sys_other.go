@@ -12,3 +12,5 @@ const (
 )
 
 func endWithParent() *syscall.SysProcAttr { return nil }
+
+func outOfReach() *syscall.SysProcAttr { return nil }
