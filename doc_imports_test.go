@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,8 +91,6 @@ func TestImportsAreAllHeld(t *testing.T) {
 // library imports, and what its tests do. Each raises versions for every user.
 var mayRequire = []string{
 	backoff, goRedis, "golang.org/x/sync", "golang.org/x/sys",
-	"github.com/moby/moby/client", "github.com/testcontainers/testcontainers-go",
-	"github.com/testcontainers/testcontainers-go/modules/redis",
 	"go.uber.org/goleak", "pgregory.net/rapid",
 }
 
@@ -110,6 +109,18 @@ func TestModuleRequiresLittle(t *testing.T) {
 	}
 	if found == 0 {
 		t.Error("go.mod requires no module")
+	}
+}
+
+// What a test or an adapter needs must not come in as an indirect requirement either: that too
+// raises versions in the programs of users, who run OpenTelemetry, Prometheus and Docker of their own.
+func TestModuleRequiresNoneOfUsersOwn(t *testing.T) {
+	notHere := regexp.MustCompile(`^(go\.opentelemetry\.io|github\.com/(prometheus|docker|moby|containerd|testcontainers))/`)
+	for line := range strings.Lines(read(t, "go.mod")) {
+		path, _, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "require ")), " ")
+		if notHere.MatchString(path) {
+			t.Errorf("go.mod requires %s, want it in a module of those who need it", path)
+		}
 	}
 }
 
