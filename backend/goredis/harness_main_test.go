@@ -8,11 +8,8 @@ import (
 )
 
 // No test leaves a goroutine of this package behind, or of go-redis, since every test closes its
-// clients. Idle connections of the Docker client are not ours to close. A client of go-redis that
-// could not connect notices only once a second that it was closed.
+// clients. A client of go-redis that could not connect notices only once a second that it was closed.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(redistest.Runner(m),
-		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
-		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
