@@ -312,7 +312,10 @@ func TestRunWithAnEndedContext(t *testing.T) {
 		s := prepare(t, inMemory(), config{}, nil)
 		s.submit("key", "a")
 		s.submit("key", "b")
-		s.run()
+		ctx, stop := context.WithCancelCause(context.Background())
+		stop(errEnough)
+		s.stop = stop
+		go func() { s.ended <- s.Run(ctx) }()
 		s.wantStopped(2, 0)
 		s.wantOrder()
 	})
