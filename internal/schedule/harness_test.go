@@ -53,7 +53,11 @@ const workloads = 10_000
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		_ = f.Value.Set(fmt.Sprint(workloads))
+		n := workloads
+		if underRace {
+			n /= 10
+		}
+		_ = f.Value.Set(fmt.Sprint(n))
 	}
 	os.Exit(m.Run())
 }
