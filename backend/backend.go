@@ -106,6 +106,11 @@ type Request struct {
 	// none. A refused request preferably gets its RetryAt at that limit: whichever of
 	// those jobs is next can then use the slot.
 	BusiestLimit int
+
+	// Job is the number of the job that the request is for, if the backend is a [Journal] and keeps
+	// it; else zero. Granting the request also claims the job. Both are durable when Reserve
+	// returns.
+	Job int64
 }
 
 // Decision is the answer to one [Request].

@@ -37,6 +37,7 @@ type Traits struct {
 	Checker  Checker  // nil: the backend can keep every limit that Validate accepts
 	Watcher  Watcher  // nil: the backend doesn't report changes
 	Sharder  Sharder  // nil: the backend is one server, or fails as one
+	Journal  Journal  // nil: the backend keeps no jobs
 }
 
 // TraitsOf returns b.Traits(), with b itself as each ability that b implements. To
@@ -55,6 +56,9 @@ func TraitsOf(b Backend) Traits {
 	}
 	if s, ok := b.(Sharder); ok {
 		t.Sharder = s
+	}
+	if j, ok := b.(Journal); ok {
+		t.Journal = j
 	}
 	return t
 }
