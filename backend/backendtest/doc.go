@@ -13,6 +13,10 @@
 // optional abilities that the backend has according to its [backend.Traits], and that
 // Traits names all of them.
 //
+// [RunJournal] tests a [backend.Journal]: what it keeps after a crash at any moment. It needs to
+// know more than the interface, namely how to copy what the journal has written: see
+// [JournalStore]. [CheckJournal] walks all that a journal keeps.
+//
 // [CheckWindows] checks whether slots obey a limit, whatever granted them and in whatever
 // order.
 package backendtest

@@ -17,6 +17,7 @@ func testTraits(p *probe) {
 	_, checker := p.b.(backend.Checker)
 	_, watcher := p.b.(backend.Watcher)
 	_, sharder := p.b.(backend.Sharder)
+	_, journal := p.b.(backend.Journal)
 	for _, c := range []struct {
 		field              string
 		method, now, later bool
@@ -25,6 +26,7 @@ func testTraits(p *probe) {
 		{"Checker", checker, t.Checker != nil, again.Checker != nil},
 		{"Watcher", watcher, t.Watcher != nil, again.Watcher != nil},
 		{"Sharder", sharder, t.Sharder != nil, again.Sharder != nil},
+		{"Journal", journal, t.Journal != nil, again.Journal != nil},
 		{"InProcess", false, t.InProcess, again.InProcess},
 	} {
 		if c.method && !c.now {
