@@ -108,7 +108,8 @@ func (s *Scheduler) Refused(now int64, j *Job, r Refusal) {
 }
 
 // Failed says that the backend could not be asked about a job that was taken.
-// The job waits again, in its old place. No job that has limits is taken before until.
+// The job waits again, in its old place. No job that has limits is taken before until, and with
+// Config.AskAll no job at all.
 func (s *Scheduler) Failed(now int64, j *Job, until int64) {
 	s.tick(now)
 	s.uncharge(j.lane)

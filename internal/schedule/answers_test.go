@@ -117,3 +117,26 @@ func TestFinishedAgainToAnEmptyLane(t *testing.T) {
 	}
 	w.wantIdle()
 }
+
+// With AskAll the backend is asked for jobs without limits too. While it fails they wait.
+func TestAskAll(t *testing.T) {
+	w := newWorld(t, Config{Workers: many, Horizon: 5 * ms, AskAll: true})
+	for range 3 {
+		w.submit("a")
+	}
+	tries := 0
+	w.answer = func(j *Job) {
+		if tries++; tries == 1 {
+			w.Failed(w.now, j, w.now+sec)
+			return
+		}
+		w.grant(j)
+	}
+	w.run()
+	if tries != 4 {
+		t.Errorf("%d requests, want 4", tries)
+	}
+	again := sec - 5*ms // it is asked a horizon ahead
+	w.wantSlots("a", again, again, again)
+	w.wantIdle()
+}

@@ -7,7 +7,7 @@ import (
 )
 
 // Next takes the next job if one may be taken now, and gives it a worker. If ask is true, the job
-// has limits, and the caller must ask the backend for [Scheduler.Request] within the horizon. Then
+// has limits, or Config.AskAll is set, and the caller must ask the backend for [Scheduler.Request] within the horizon. Then
 // it calls [Scheduler.Granted], [Scheduler.Refused], [Scheduler.Failed] or [Scheduler.Rejected]. If
 // ask is false, the job starts at j.Slot. Next returns nil if no job may be taken. The caller calls
 // it again after any event, and at the instant that [Scheduler.Wake] returns.
@@ -213,7 +213,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 	l.state = asking
 	s.occupy(now, l)
 	j.Slot = slot
-	if j.set == nil {
+	if j.set == nil && !s.cfg.AskAll {
 		s.start(now, l, slot)
 		return j, false
 	}
@@ -245,7 +245,7 @@ func (s *Scheduler) take(now int64, l *lane) (j *Job, ask bool) {
 // it has limits, dates or anything else that delays it.
 func (s *Scheduler) isFree(now int64, l *lane) bool {
 	j := l.head
-	if s.cfg.Serial || len(l.refs) > 0 || j.set != nil || j.seq&(datedBit|keepBit) != 0 || l.aside() != nil || s.holdsEnd > now {
+	if s.cfg.AskAll || s.cfg.Serial || len(l.refs) > 0 || j.set != nil || j.seq&(datedBit|keepBit) != 0 || l.aside() != nil || s.holdsEnd > now {
 		return false
 	}
 	next := j.next

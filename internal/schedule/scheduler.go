@@ -18,6 +18,7 @@ type Config struct {
 	Order   Order
 	Serial  bool // jobs of one key run one after another
 	Shared  bool // other schedulers charge the limits too: see Speculative
+	AskAll  bool // the backend is asked for jobs without limits too
 }
 
 // Scheduler is the state machine. Its methods are the events; each takes the
@@ -94,6 +95,9 @@ func New(cfg Config) *Scheduler {
 	s.initGate(&s.free, nil, 0)
 	s.initGate(&s.unbound, nil, 0)
 	s.unbound.outage = &s.outage
+	if cfg.AskAll {
+		s.free.outage = &s.outage
+	}
 	return s
 }
 
