@@ -37,6 +37,7 @@ const (
 	DefaultWorkers  = 16
 	DefaultCapacity = 1 << 20
 	DefaultHorizon  = engine.HorizonInProcess
+	DefaultResident = 1 << 18
 
 	DefaultStopTimeout = 10 * time.Second
 )
@@ -101,6 +102,19 @@ type Config[T any] struct {
 	// the outermost, and nil elements are skipped. Defaults to none.
 	Middleware []Middleware
 
+	// Codec turns payloads into bytes and back, if the backend keeps jobs. Defaults to JSON.
+	Codec Codec[T]
+
+	// Resident is how many jobs wait in memory, if the backend keeps jobs. If more wait, those
+	// that were submitted last stay with the backend until there is room, and are not
+	// considered before: a backlog larger than memory does no harm. Defaults to 262,144.
+	Resident int
+
+	// AtMostOnce never runs a job again that may have run: one whose process ended while it had
+	// the job. Such a job ends as [Uncertain]. It has no effect unless the backend keeps jobs.
+	// Defaults to false: the job runs again.
+	AtMostOnce bool
+
 	// Adapt makes limits slow down when handlers return [RetryAfter], and recover afterwards.
 	// Defaults to nil: limits keep their params.
 	Adapt *Adapt
@@ -126,6 +140,7 @@ func (c Config[T]) withDefaults(b backend.Backend) (Config[T], error) {
 	if c.Capacity == 0 {
 		c.Capacity = DefaultCapacity
 	}
+	c.Resident = cmp.Or(c.Resident, DefaultResident)
 	c.StopTimeout = cmp.Or(c.StopTimeout, DefaultStopTimeout)
 	if c.Adapt != nil {
 		c.Adapt = new(c.Adapt.withDefaults())
@@ -157,6 +172,12 @@ func (c Config[T]) validate(b backend.Backend) error {
 		return &ConfigError{Field: "Workers", Value: c.Workers, Reason: "must not be negative"}
 	case c.Capacity < 0:
 		return &ConfigError{Field: "Capacity", Value: c.Capacity, Reason: "must not be negative"}
+	case c.Resident < 0:
+		return &ConfigError{Field: "Resident", Value: c.Resident, Reason: "must not be negative"}
+	case c.Codec.Version < 0:
+		return &ConfigError{Field: "Codec.Version", Value: c.Codec.Version, Reason: "must not be negative"}
+	case (c.Codec.Encode == nil) != (c.Codec.Decode == nil):
+		return &ConfigError{Field: "Codec", Value: c.Codec.Version, Reason: "must have both Encode and Decode, or neither"}
 	case c.Order < Fair || c.Order > Backlog:
 		return &ConfigError{Field: "Order", Value: int(c.Order), Reason: "must be Fair, FIFO or Backlog"}
 	case c.Retry.validate("Retry") != nil:

@@ -20,6 +20,7 @@ import (
 func (d *Dispatcher[T]) Pause() {
 	if !d.isZero() {
 		d.engine.Pause()
+		d.set(settingPaused, []byte{1})
 	}
 }
 
@@ -27,6 +28,7 @@ func (d *Dispatcher[T]) Pause() {
 func (d *Dispatcher[T]) Resume() {
 	if !d.isZero() {
 		d.engine.Resume()
+		d.set(settingPaused, nil)
 	}
 }
 
@@ -35,6 +37,7 @@ func (d *Dispatcher[T]) Resume() {
 func (d *Dispatcher[T]) PauseKey(key string) {
 	if !d.isZero() {
 		d.engine.PauseKey(key)
+		d.set(settingPausedKey+key, []byte{1})
 	}
 }
 
@@ -42,6 +45,7 @@ func (d *Dispatcher[T]) PauseKey(key string) {
 func (d *Dispatcher[T]) ResumeKey(key string) {
 	if !d.isZero() {
 		d.engine.ResumeKey(key)
+		d.set(settingPausedKey+key, nil)
 	}
 }
 
@@ -76,12 +80,21 @@ func (d *Dispatcher[T]) Drop(ctx context.Context, key string) ([]Job[T], error) 
 		number uint64 // of its submission
 		job    Job[T]
 	}
+	var left keptRange // jobs that are left to Load
+	if d.kept != nil {
+		left = d.markDropped(key)
+		defer d.unmarkDropped(key)
+	}
 	var found blocks.List[dropped] // so that the loop, which adds to it, copies no million of jobs
 	err := d.engine.Drop(ctx, key, func(j *schedule.Job) {
 		r := &Result[T]{Outcome: Dropped, Err: ErrDropped}
 		d.endWaiting(entryOf[T](j), r)
 		found.Add(dropped{j.Number(), r.Job})
 	})
+	var unloaded []Job[T]
+	if err == nil && d.kept != nil {
+		unloaded, err = d.dropUnloaded(ctx, key, left)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("dispatcher: drop: %w", err)
 	}
@@ -91,7 +104,7 @@ func (d *Dispatcher[T]) Drop(ctx context.Context, key string) ([]Job[T], error) 
 	for i := range all {
 		jobs[i] = all[i].job
 	}
-	return jobs, nil
+	return append(jobs, unloaded...), nil
 }
 
 // WaitIdle waits until no job waits or runs and Events.Done has returned for each job that has
@@ -115,8 +128,8 @@ func (d *Dispatcher[T]) WaitIdle(ctx context.Context) error {
 }
 
 // SubmitAll submits jobs one after another, and waits for room where Submit would return
-// [ErrFull]. So it never holds more than one job that has not been accepted. It returns how
-// many were accepted. It stops at the first error of [Dispatcher.SubmitJob], or when ctx ends.
+// [ErrFull]. So it never holds more than one job that has not been accepted, or a thousand if the
+// backend keeps jobs, which are written together. It returns how many were accepted. It stops at the first error of [Dispatcher.SubmitJob], or when ctx ends.
 // If jobs is nil, it returns a [*ConfigError].
 //
 // Handlers and Events don't wait for room if ctx is theirs or derived from it, because all
@@ -128,6 +141,9 @@ func (d *Dispatcher[T]) SubmitAll(ctx context.Context, jobs iter.Seq[Job[T]]) (n
 	}
 	if jobs == nil {
 		return 0, misuse.Nil("jobs")
+	}
+	if d.kept != nil {
+		return d.keepAll(ctx, jobs)
 	}
 	for job := range jobs {
 		if err := d.submitWhenRoom(ctx, job); err != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/freqlimit/dispatcher/internal/blocks"
 	"github.com/freqlimit/dispatcher/internal/engine"
 	"github.com/freqlimit/dispatcher/internal/misuse"
-	"github.com/freqlimit/dispatcher/internal/schedule"
 	"github.com/freqlimit/dispatcher/internal/table"
 )
 
@@ -39,6 +38,8 @@ type Dispatcher[T any] struct {
 
 	_ [64]byte
 
+	kept *keeper[T] // nil unless the backend keeps jobs
+
 	fast blocks.Queue[fastJob[T]] // guarded by the pool of the engine
 	left blocks.Queue[fastJob[T]] // jobs that have left the fast path; only the loop of the engine uses it
 }
@@ -61,18 +62,24 @@ func New[T any](b backend.Backend, handler Handler[T], cfg Config[T]) (*Dispatch
 	}
 	d := &Dispatcher[T]{handler: withMiddleware(handler, cfg.Middleware), cfg: cfg}
 	d.engine = engine.New(cfg.engine(b, (*owner[T])(d)))
+	if journal := d.engine.Traits().Journal; journal != nil {
+		if err := d.recover(journal); err != nil {
+			return nil, err
+		}
+	}
 	return d, nil
 }
 
 // Submit accepts a job with the limits of the Config, and returns at once: it never waits for
-// a limit, a worker or the network.
+// a limit, a worker or the network. If the backend keeps jobs, as a [backend.Journal], it waits until
+// the job has been written; all that are submitted meanwhile share the next write.
 //
 // ctx applies to this call only. The handler's context carries its values. Ending ctx later
 // doesn't cancel the job.
 //
 // The job was accepted if and only if the error is nil. Otherwise the error matches
 // [ErrClosed], [ErrFull], [backend.ErrLimit] if a limit is wrong, or the error of ctx; or it
-// is a [*PanicError] if Config.Limits panicked. Jobs may be submitted before Run is called.
+// is a [*JournalError] if the job could not be written, or a [*PanicError] if Config.Limits panicked. Jobs may be submitted before Run is called.
 func (d *Dispatcher[T]) Submit(ctx context.Context, key string, payload T) error {
 	_, err := d.submit(ctx, &Job[T]{Key: key, Payload: payload}, nil, nil)
 	return err
@@ -101,18 +108,9 @@ func (d *Dispatcher[T]) submitJob(ctx context.Context, job Job[T], h *Handle[T])
 // submit submits a job. It returns the job's entry, or the entry of the waiting job whose payload it
 // replaced. For a fast job it returns nil.
 func (d *Dispatcher[T]) submit(ctx context.Context, job *Job[T], o *options, h *Handle[T]) (*entry[T], error) {
-	if err := d.check(ctx); err != nil {
-		return nil, err
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("dispatcher: submit: %w", err)
-	}
-	limits, err := d.cfg.limitsOf(job)
-	if err == nil && len(limits) > 0 {
-		err = d.engine.Traits().Check(limits)
-	}
+	limits, err := d.admissible(ctx, job)
 	if err != nil {
-		return nil, fmt.Errorf("dispatcher: submit: %w", err)
+		return nil, err
 	}
 	if ctx == context.Background() {
 		ctx = nil // it has no values
@@ -120,6 +118,13 @@ func (d *Dispatcher[T]) submit(ctx context.Context, job *Job[T], o *options, h *
 	fast := o == nil && h == nil && d.isFast(limits, job.Priority)
 	now := d.engine.Now()
 	var e *entry[T]
+	if d.kept != nil {
+		f, err := d.offer(ctx, now, job, limits, o, h)
+		if err != nil {
+			return nil, err
+		}
+		return d.keep(f)
+	}
 	for {
 		accepted, err := false, error(nil)
 		if fast {
@@ -139,9 +144,33 @@ func (d *Dispatcher[T]) submit(ctx context.Context, job *Job[T], o *options, h *
 	}
 }
 
+// admissible returns the limits of a job that is submitted, or the error for which it can't be accepted.
+func (d *Dispatcher[T]) admissible(ctx context.Context, job *Job[T]) ([]Limit, error) {
+	if err := d.check(ctx); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("dispatcher: submit: %w", err)
+	}
+	limits, err := d.cfg.limitsOf(job)
+	if err == nil && len(limits) > 0 {
+		err = d.engine.Traits().Check(limits)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dispatcher: submit: %w", err)
+	}
+	return limits, nil
+}
+
 // newEntry returns the entry of a job that does not take the fast path.
 func (d *Dispatcher[T]) newEntry(ctx context.Context, now int64, payload T, o *options, h *Handle[T]) *entry[T] {
-	e := &entry[T]{sched: schedule.Job{Arrival: now}, payload: payload}
+	var e *entry[T]
+	if d.kept == nil {
+		e = new(entry[T])
+	} else {
+		e = &new(kept[T]).entry
+	}
+	e.sched.Arrival, e.payload = now, payload
 	if o != nil || h != nil {
 		e.extra = &extra[T]{options: o, handle: h, tracked: h != nil || o != nil && o.id != ""}
 		if h != nil {
@@ -211,7 +240,7 @@ func (d *Dispatcher[T]) Hold(ctx context.Context, key string, delay time.Duratio
 // returns nil.
 //
 // When ctx ends, nothing more starts. Jobs that haven't started, or that wait to run again,
-// are dropped and reported at once. Running handlers get Config.StopTimeout before their
+// are dropped and reported at once, unless the backend keeps them for the next Run. Running handlers get Config.StopTimeout before their
 // contexts end too, with the same cause. So ctx may be the context of
 // [os/signal.NotifyContext]. Calls of the backend get up to two seconds to finish, so that
 // granted slots are given back. Run waits until all handlers have returned, however long that
@@ -224,8 +253,17 @@ func (d *Dispatcher[T]) Run(ctx context.Context) error {
 		return err
 	}
 	stopped, err := d.engine.Run(ctx)
+	if d.kept != nil && err == nil {
+		d.leaveKept()
+	}
 	if stopped {
-		return &StopError{Dropped: int(d.counts.stopped.Load()), Err: context.Cause(ctx), end: ctx.Err()}
+		s := &StopError{Dropped: int(d.counts.stopped.Load()), Err: context.Cause(ctx), end: ctx.Err()}
+		if d.kept != nil {
+			d.engine.Lock()
+			s.Kept = d.kept.count
+			d.engine.Unlock()
+		}
+		return s
 	}
 	return err
 }

@@ -120,4 +120,7 @@ func (d *Dispatcher[T]) fill(e *entry[T], j *Job[T]) {
 	j.Payload = e.payload
 	j.epoch = d.engine.Epoch()
 	j.submitted, j.slot = e.submitted(), noSlot
+	if d.kept != nil {
+		j.submitted = keptOf(e).submitted
+	}
 }

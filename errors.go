@@ -50,6 +50,16 @@ var (
 	// ErrExpired is the error of a job that could not start by its Deadline.
 	ErrExpired = errors.New("dispatcher: job deadline passed")
 
+	// ErrKept is the error of a job that its backend keeps for the next Run: see [Kept].
+	ErrKept = errors.New("dispatcher: stopped, job kept for the next Run")
+
+	// ErrUncertain is the error of a job that may or may not have run: see [Uncertain].
+	ErrUncertain = errors.New("dispatcher: job may have run, its process ended")
+
+	// ErrLost is matched by the error of a job whose process ended several times while it had the
+	// job. It is not run again, since it may be the cause.
+	ErrLost = errors.New("dispatcher: job lost with its process")
+
 	// ErrConfig is matched by every [*ConfigError].
 	ErrConfig = misuse.ErrConfig
 
@@ -152,6 +162,7 @@ type PanicError = panics.Error
 // and its cause.
 type StopError struct {
 	Dropped int   // jobs that have ended as [Dropped] because of it
+	Kept    int   // jobs that the backend keeps for the next Run
 	Err     error // the cause of the end of the context
 
 	end error // the error of the context
@@ -159,6 +170,9 @@ type StopError struct {
 
 // Error implements error.
 func (e *StopError) Error() string {
+	if e.Kept > 0 {
+		return fmt.Sprintf("dispatcher: stopped with %d jobs kept: %v", e.Kept, e.Err)
+	}
 	return fmt.Sprintf("dispatcher: stopped with %d jobs dropped: %v", e.Dropped, e.Err)
 }
 
@@ -169,6 +183,19 @@ func (e *StopError) Unwrap() []error {
 	}
 	return []error{e.Err, e.end}
 }
+
+// JournalError is the error of a Submit whose job could not be written to the backend. The job was not
+// accepted.
+type JournalError struct {
+	Op  string // what was to be written, as in "submit"
+	Err error  // the error of the backend
+}
+
+// Error implements error.
+func (e *JournalError) Error() string { return fmt.Sprintf("dispatcher: %s: journal: %v", e.Op, e.Err) }
+
+// Unwrap returns e.Err.
+func (e *JournalError) Unwrap() error { return e.Err }
 
 // ShutdownError is returned by Shutdown if it doesn't wait for all jobs. It says what is left,
 // and why. The dispatcher goes on draining; end the context of Run to stop it.

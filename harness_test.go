@@ -168,7 +168,7 @@ func (s *stage) check() {
 	if stats.Waiting != 0 || stats.Running != 0 {
 		s.t.Errorf("Stats() after Run = %+v, want nothing waiting or running", stats)
 	}
-	if got := stats.Succeeded + stats.Failed + stats.Panicked + stats.Dropped + stats.Expired + stats.Canceled; got != stats.Submitted {
+	if got := stats.Succeeded + stats.Failed + stats.Panicked + stats.Dropped + stats.Expired + stats.Canceled + stats.Uncertain; got != stats.Submitted {
 		s.t.Errorf("Stats() after Run = %+v, want outcomes that add up to Submitted", stats)
 	}
 	for _, st := range s.starts {

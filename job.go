@@ -148,6 +148,14 @@ const (
 	// Canceled: the job was canceled through its [Handle], before it started, or
 	// before its handler returned an error.
 	Canceled
+
+	// Uncertain: the process that had the job ended, so it may or may not have run, and
+	// Config.AtMostOnce forbids to run it again.
+	Uncertain
+
+	// Kept: the dispatcher stopped before the job ended, and its backend keeps the job: the
+	// next Run goes on with it. Only a [Handle] has this outcome; it is not reported to Events.
+	Kept
 )
 
 // String returns the name of the outcome, in lower case.
@@ -165,6 +173,10 @@ func (o Outcome) String() string {
 		return "expired"
 	case Canceled:
 		return "canceled"
+	case Uncertain:
+		return "uncertain"
+	case Kept:
+		return "kept"
 	}
 	return fmt.Sprintf("Outcome(%d)", int(o))
 }

@@ -53,6 +53,10 @@ func (d *Dispatcher[T]) endWaiting(e *entry[T], r *Result[T]) {
 }
 
 func (d *Dispatcher[T]) endUnrun(e *entry[T], r *Result[T]) {
+	if d.kept != nil {
+		d.endLater(e, r)
+		return
+	}
 	d.recordOutcome(e, r)
 	d.reportSoon(e, r)
 	if e.extra != nil {

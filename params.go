@@ -26,11 +26,13 @@ func (d *Dispatcher[T]) SetParams(key string, params gcra.FreqLimitParams) error
 	}
 	if params == (gcra.FreqLimitParams{}) {
 		d.engine.UnsetParams(key)
+		d.set(settingParams+key, nil)
 		return nil
 	}
 	if err := d.engine.Traits().Check([]Limit{{Key: key, Params: params}}); err != nil {
 		return fmt.Errorf("dispatcher: set params: %w", err)
 	}
 	d.engine.SetParams(key, params)
+	d.setParams(key, params)
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 
 // Stats are the figures of a dispatcher: see [Dispatcher.Stats].
 type Stats struct {
-	Waiting int // accepted jobs that no worker has begun
+	Waiting int // accepted jobs that no worker has begun, those of earlier processes included
 	Running int // jobs whose handlers have not returned
 	Workers int // goroutines for handlers; 0 after Run
 
@@ -17,7 +17,7 @@ type Stats struct {
 
 	// Jobs that have ended, by outcome. With Waiting and Running they add up to
 	// Submitted, except for what happens while Stats looks.
-	Succeeded, Failed, Panicked, Dropped, Expired, Canceled uint64
+	Succeeded, Failed, Panicked, Dropped, Expired, Canceled, Uncertain uint64
 
 	// Lateness counts how long after their slots jobs were started. It counts only jobs with
 	// limits or dates: others have nothing to be on time for.
@@ -37,7 +37,8 @@ type Outage struct {
 type counts struct {
 	retried                              atomic.Uint64
 	succeeded, failed, panicked, dropped atomic.Uint64
-	expired, canceled                    atomic.Uint64
+	expired, canceled, uncertain         atomic.Uint64
+	kept                                 atomic.Int64 // those in memory that the backend keeps for the next Run
 	stopped                              atomic.Int64 // those that were dropped because Run's context ended
 }
 
@@ -53,6 +54,8 @@ func (c *counts) of(o Outcome) *atomic.Uint64 {
 		return &c.expired
 	case Canceled:
 		return &c.canceled
+	case Uncertain:
+		return &c.uncertain
 	default:
 		return &c.dropped
 	}
@@ -80,7 +83,13 @@ func (d *Dispatcher[T]) Stats() Stats {
 		Dropped:   d.counts.dropped.Load(),
 		Expired:   d.counts.expired.Load(),
 		Canceled:  d.counts.canceled.Load(),
+		Uncertain: d.counts.uncertain.Load(),
 		Lateness:  readHistogram(d.engine.Lateness()),
+	}
+	if k := d.kept; k != nil {
+		d.engine.Lock()
+		stats.Waiting = max(k.count-stats.Running, 0)
+		d.engine.Unlock()
 	}
 	if o := d.engine.Outage(); o != nil {
 		stats.Outage = &Outage{Since: o.Since, Err: o.Err}

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -35,6 +36,10 @@ func (d *Dispatcher[T]) unstarted(s engine.Start, w *engine.Worker, o Outcome, w
 		w.Done.Disposition = engine.WithdrawJob
 	}
 	d.engine.MarkIdle(w)
+	if o == Dropped && d.kept != nil {
+		(*owner[T])(d).Kept(s.Job, true)
+		return
+	}
 	d.endWaiting(e, &Result[T]{Outcome: o, Err: why})
 }
 
@@ -139,9 +144,19 @@ func (d *Dispatcher[T]) complete(e *entry[T], a *attempt[T], w *engine.Worker) {
 			a.err = &HoldsError{MaxHolds: d.retryOf(e).MaxHolds, Err: a.err}
 		}
 	}
+	if a.class.cutOff && outcome == Failed && d.kept != nil {
+		if !d.cfg.AtMostOnce {
+			d.keepCutOff(e, a, w)
+			return
+		}
+		outcome, a.err = Uncertain, fmt.Errorf("%w: %w", ErrUncertain, a.err)
+	}
 	if a.class.cutOff && outcome == Failed {
 		outcome = Dropped
 		a.err = &endError{ErrStopped, context.Cause(d.engine.Contexts().Handlers), a.job.attempt, a.err}
+	}
+	if d.kept != nil {
+		d.settleRun(e, outcome, a.err)
 	}
 	if outcome == Succeeded && e.extra == nil && d.cfg.Events.Done == nil {
 		// A shortcut for most jobs.
@@ -179,6 +194,9 @@ func (d *Dispatcher[T]) requeue(e *entry[T], a *attempt[T], w *engine.Worker) {
 		} else {
 			done.Disposition = engine.RetryInPlace // it waits by itself
 		}
+	}
+	if d.kept != nil {
+		d.requeueKept(e, done.Until)
 	}
 	if d.cfg.Events.Retried != nil {
 		ctx := e.context(d.engine.Contexts().Events)

@@ -47,6 +47,8 @@ func (o *reserveOwner) Granted(j *schedule.Job, slot, token int64) {
 	(*loop)(o).awaitSlot(j, slot, token)
 }
 
+func (o *reserveOwner) Number(j *schedule.Job) int64 { return o.e.owner.Number(j) }
+
 func (o *reserveOwner) Answered(b *reserve.Batch) {
 	o.e.mu.Lock()
 	o.e.inbox.answered = append(o.e.inbox.answered, b)

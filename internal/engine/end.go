@@ -7,12 +7,22 @@ import (
 
 // end ends a job without a worker, after the scheduler has had it.
 func (l *loop) end(j *schedule.Job, why Reason, err error) {
+	state := j.State()
 	l.markEnded(j)
+	if why == Stopped && l.e.keepsJobs() {
+		l.e.owner.Kept(j, state == schedule.StateAsking || state == schedule.StateScheduled)
+		return
+	}
 	l.e.owner.Ended(j, nil, why, err)
 }
 
 // endSubmission ends a job without a worker, before the scheduler has had it.
 func (l *loop) endSubmission(s *Submission, why Reason, err error) {
+	if why == Stopped && l.e.keepsJobs() {
+		l.markEnded(s.Job)
+		l.e.owner.Kept(s.Job, false)
+		return
+	}
 	s.Limits = append([]backend.Limit{}, l.brought(s)...)
 	l.markEnded(s.Job)
 	l.e.owner.Ended(s.Job, s, why, err)

@@ -48,6 +48,8 @@ type Owner interface {
 	BackendChanged(ctx context.Context, err error)
 
 	FastJobs
+
+	KeptJobs
 }
 
 // Reason is why a job ends without a worker.
@@ -115,6 +117,7 @@ type Engine struct {
 	idle       chan struct{} // closed when there is nothing to do; nil if nobody waits for that
 	submitted  uint64        // accepted jobs
 	latest     int64         // when the last of them was submitted
+	coming     int           // jobs, and sources of jobs, that may still come after closed is set
 	inbox      inbox
 	fastIntake fastIntake
 

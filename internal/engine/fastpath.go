@@ -87,7 +87,7 @@ type leftover struct {
 const mostUnflushed = 64
 
 // mayUseFastPath reports whether jobs of this engine may take the fast path.
-func (e *Engine) mayUseFastPath() bool { return !e.cfg.Serial }
+func (e *Engine) mayUseFastPath() bool { return !e.cfg.Serial && !e.keepsJobs() }
 
 // FastPathOpen reports whether the fast path accepts jobs of some key. With many keys it seldom does,
 // so submissions need to lock the engine only once.

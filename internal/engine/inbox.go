@@ -60,5 +60,5 @@ func (l *loop) swapInbox(empty inbox, closing bool) (in inbox, closed bool) {
 		l.updateFastPath(closing)
 	}
 	in, e.inbox = e.inbox, empty
-	return in, e.closed
+	return in, e.closed && e.coming == 0
 }

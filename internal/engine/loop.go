@@ -76,6 +76,7 @@ func (e *Engine) newLoop(ctx context.Context) (l *loop, release func()) {
 		Order:   e.cfg.Order,
 		Serial:  e.cfg.Serial,
 		Shared:  !e.traits.InProcess,
+		AskAll:  e.keepsJobs(),
 	})
 	l.reserver = l.newReserver()
 	return l, release
@@ -163,7 +164,7 @@ func (l *loop) isIdle() bool {
 func (l *loop) tellIdle() {
 	l.e.mu.Lock()
 	defer l.e.mu.Unlock()
-	if l.e.idle != nil && !l.e.inbox.hasNews() {
+	if l.e.idle != nil && !l.e.inbox.hasNews() && l.e.coming == 0 {
 		close(l.e.idle)
 		l.e.idle = nil
 	}

@@ -28,7 +28,17 @@ func (e *Engine) Run(ctx context.Context) (stopped bool, err error) {
 	defer e.watch(ctx)()
 	l, release := e.newLoop(ctx)
 	defer release()
-	l.group.Go(l.run)
+	loading, loaded := context.WithCancel(l.ctx)
+	l.group.Go(func() error {
+		defer loaded()
+		return l.run()
+	})
+	if e.keepsJobs() {
+		l.group.Go(func() error {
+			e.owner.Load(loading)
+			return nil
+		})
+	}
 	return l.group.Wait() == errStopped, nil
 }
 
@@ -51,7 +61,7 @@ func (e *Engine) CloseIntake() (idle bool) {
 	defer e.mu.Unlock()
 	e.closeIntake()
 	e.signal()
-	return !e.ran && e.waiting.Load() == 0
+	return !e.ran && e.waiting.Load() == 0 && e.coming == 0
 }
 
 // closeIntake requires that mu is held.

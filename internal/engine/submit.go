@@ -27,12 +27,17 @@ func (e *Engine) Submit(s Submission) (room bool) {
 	if !e.ran {
 		e.remindOfJobs()
 	}
+	e.pass(s)
+	return true
+}
+
+// pass passes a job that has entered to the loop. It requires that mu is held.
+func (e *Engine) pass(s Submission) {
 	e.fastIntake.open.Store(false)
 	e.submitted++
 	s.Job.Arrival = e.stamp(s.Job.Arrival)
 	e.inbox.submitted.Add(s)
 	e.signal()
-	return true
 }
 
 // IsClosed reports whether jobs are no longer accepted. It requires that the engine is locked.
@@ -58,11 +63,12 @@ func (e *Engine) enter() (room bool) {
 func (e *Engine) leave(n int) {
 	e.waiting.Add(int64(-n))
 	if e.wanted.Load() > 0 {
-		e.tellRoom()
+		e.TellRoom()
 	}
 }
 
-func (e *Engine) tellRoom() {
+// TellRoom wakes a caller of WithRoom.
+func (e *Engine) TellRoom() {
 	select {
 	case e.room <- struct{}{}:
 	default:
@@ -86,7 +92,7 @@ func (e *Engine) WithRoom(ctx context.Context, submit func() (full bool, err err
 		}
 	}
 	if e.waiting.Load() < int64(e.cfg.Capacity) {
-		e.tellRoom() // more than one caller may be waiting
+		e.TellRoom() // more than one caller may be waiting
 	}
 	return err
 }

@@ -37,7 +37,7 @@ type Batch struct {
 func (r *Reserver) add(now int64, j *schedule.Job) {
 	var req backend.Request
 	r.request(now, j, &req)
-	s := r.shardOf(req.Limits[0].Key)
+	s := r.shardOf(firstKey(req.Limits))
 	if err := r.leaveAlone(now, s); err != nil {
 		r.apply(now, j, req.Limits, &backend.Decision{Binding: -1, Err: err, Undecided: true}, nil)
 		return
@@ -50,6 +50,14 @@ func (r *Reserver) add(now int64, j *schedule.Job) {
 	}
 	b.jobs = append(b.jobs, j)
 	b.requests = append(b.requests, req)
+}
+
+// firstKey returns the key of the first limit, "" if there is none.
+func firstKey(limits []backend.Limit) string {
+	if len(limits) == 0 {
+		return ""
+	}
+	return limits[0].Key
 }
 
 // addSample adds a request without a job, which is never granted.

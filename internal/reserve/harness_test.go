@@ -93,6 +93,7 @@ func (o *owner) Answered(b *Batch)                    { o.batches = append(o.bat
 func (o *owner) GivenBack(slots []Slot)               { o.r.GivenBack(o.now, slots) }
 func (o *owner) Outage(err error, _ int)              { o.outages = append(o.outages, err) }
 func (o *owner) Log(slog.Level, string, ...slog.Attr) {}
+func (o *owner) Number(*schedule.Job) int64           { return 0 }
 
 // Reserve implements [backend.Backend].
 func (o *owner) Reserve(_ context.Context, requests []backend.Request, decisions []backend.Decision) error {

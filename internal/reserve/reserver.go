@@ -45,6 +45,10 @@ type Owner interface {
 	// this number of failures.
 	Outage(err error, failures int)
 
+	// Number returns the number by which a journal keeps a job. It is called only if the backend is
+	// one.
+	Number(j *schedule.Job) int64
+
 	// Log writes a line without waiting for the Logger.
 	Log(level slog.Level, text string, attrs ...slog.Attr)
 }
@@ -149,6 +153,9 @@ func (r *Reserver) request(now int64, j *schedule.Job, req *backend.Request) {
 	}
 	if r.cfg.Mixed.slower.Load() {
 		r.lengthenHorizon(now, req)
+	}
+	if r.cfg.Traits.Journal != nil {
+		req.Job = r.owner.Number(j)
 	}
 	if left := r.sched.Deadline(j) - now; left < int64(req.Horizon) {
 		req.Horizon = time.Duration(max(left, 0))

@@ -126,7 +126,10 @@ func (r *Reserver) observe(now int64, b *Batch) (partly error) {
 	if len(r.shards) > 1 && s.servedAt > 0 && b.sent <= s.served {
 		return err // the server has answered a later batch
 	}
-	s.failure, s.sample, s.probeAt = err, b.requests[0].Limits[0], now+int64(partRetry)
+	s.failure, s.probeAt = err, now+int64(partRetry)
+	if limits := b.requests[0].Limits; len(limits) > 0 {
+		s.sample = limits[0]
+	}
 	if r.othersServe(now, s) {
 		return err
 	}
