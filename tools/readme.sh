@@ -17,6 +17,7 @@ prelude='package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -34,6 +35,7 @@ import (
 	"github.com/freqlimit/dispatcher/backend/backendtest"
 	"github.com/freqlimit/dispatcher/backend/goredis"
 	"github.com/freqlimit/dispatcher/backend/memory"
+	"github.com/freqlimit/dispatcher/backend/sqlite"
 	"github.com/freqlimit/dispatcher/gcra"
 	"github.com/redis/go-redis/v9"
 )
@@ -42,6 +44,8 @@ var (
 	_ = bytes.NewReader
 	_ context.Context
 	_ = errors.New
+	_ = json.Marshal
+	_ = sqlite.Open
 	_ = fmt.Sprint
 	_ = log.Print
 	_ = slog.Info
