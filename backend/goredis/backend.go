@@ -56,8 +56,9 @@ type Backend struct {
 	epoch   time.Time // local instant 0
 	news    news
 
-	nodes      hasNodes    // nil off a cluster
-	nodesKnown atomic.Bool // a node has answered
+	nodes      hasNodes      // nil off a cluster
+	nodesKnown atomic.Bool   // a node has answered
+	patience   time.Duration // nodePatience, except in tests
 
 	mu       sync.Mutex        // guards what follows
 	shard                      // of the only server; on a cluster, of nodes not known yet
@@ -100,12 +101,13 @@ func New(client redis.UniversalClient, cfg Config) (*Backend, error) {
 		cfg.Prefix = DefaultPrefix
 	}
 	b := &Backend{
-		client:  client,
-		cluster: masters != nil,
-		prefix:  cfg.Prefix,
-		ttl:     (ceilMicros(cfg.ExtraTTL) + 999) / 1000,
-		logger:  cfg.Logger,
-		epoch:   time.Now(),
+		patience: nodePatience,
+		client:   client,
+		cluster:  masters != nil,
+		prefix:   cfg.Prefix,
+		ttl:      (ceilMicros(cfg.ExtraTTL) + 999) / 1000,
+		logger:   cfg.Logger,
+		epoch:    time.Now(),
 	}
 	if b.cluster {
 		b.nodes, _ = client.(hasNodes)

@@ -17,7 +17,7 @@ func (b *Backend) call(bt *batch) {
 	ctx := context.Background()
 	if b.cluster {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, nodePatience) // after which nobody waits for it
+		ctx, cancel = context.WithTimeout(ctx, b.patience) // after which nobody waits for it
 		defer cancel()
 	}
 	b.exec(ctx, bt.shard, "evalsha", reserveHash, bt.parts)

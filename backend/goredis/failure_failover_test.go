@@ -102,7 +102,7 @@ func keyOf(master int, prefix string) string {
 // which looks at the cluster again after a minute, limits go on soon after.
 func TestFailoverOfMaster(t *testing.T) {
 	c := startOwnCluster(t, 1)
-	b := newBackend(t, c.client(t, redis.ClusterOptions{}), Config{})
+	b := newImpatient(t, c.client(t, redis.ClusterOptions{}), Config{})
 	k := limit(keyOf(0, b.prefix), every(time.Millisecond, 1))
 	takes(t, b, k)
 
@@ -151,7 +151,7 @@ func TestFailureReloadsCluster(t *testing.T) {
 		}
 		return next(cmds)
 	}))
-	b := newBackend(t, client, Config{})
+	b := newImpatient(t, client, Config{})
 	k := limit("k", every(time.Hour, 9))
 	takes(t, b, k)
 	if n := client.reloads.Load(); n != 0 {
@@ -213,7 +213,7 @@ func TestUserOfClusterNeedsWhatTheDocsSay(t *testing.T) {
 	optional := []string{"+info", "+client"} // of a warning, and what go-redis says of itself
 	all := slices.Concat(needed, news, optional, neededOnCluster, []string{"+scan", "+unlink"})
 
-	b := newBackend(t, asUser(all...), Config{Prefix: prefix, Logger: slog.New(slog.DiscardHandler)})
+	b := newImpatient(t, asUser(all...), Config{Prefix: prefix, Logger: slog.New(slog.DiscardHandler)})
 	listening(t, b)
 	for i := range 9 {
 		k := limit(fmt.Sprint("k", i), every(time.Hour, 1))
@@ -232,6 +232,6 @@ func TestUserOfClusterNeedsWhatTheDocsSay(t *testing.T) {
 	}
 
 	without := slices.DeleteFunc(slices.Clone(all), func(r string) bool { return r == "+cluster|slots" })
-	b = newBackend(t, asUser(without...), Config{Prefix: prefix})
+	b = newImpatient(t, asUser(without...), Config{Prefix: prefix})
 	wantSetup(t, decide(t, b, request(limit("k", every(time.Hour, 1))))[0], "CLUSTER SLOTS")
 }

@@ -39,6 +39,15 @@ func newBackend(t testing.TB, client redis.UniversalClient, cfg Config) *Backend
 	if err != nil {
 		t.Fatalf("New() = %v, want nil", err)
 	}
+	b.patience = patience // a busy machine is no node that hangs
+	return b
+}
+
+// newImpatient is newBackend for tests of nodes that hang.
+func newImpatient(t testing.TB, client redis.UniversalClient, cfg Config) *Backend {
+	t.Helper()
+	b := newBackend(t, client, cfg)
+	b.patience = nodePatience
 	return b
 }
 

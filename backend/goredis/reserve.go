@@ -109,7 +109,7 @@ func (b *Backend) callHere(reqs []backend.Request, decisions []backend.Decision)
 func (b *Backend) wait(ctx context.Context, places []place, reqs []backend.Request, decisions []backend.Decision) (hangs map[*batch]bool, err error) {
 	var late <-chan time.Time
 	if b.cluster {
-		timer := time.NewTimer(nodePatience)
+		timer := time.NewTimer(b.patience)
 		defer timer.Stop()
 		late = timer.C
 	}

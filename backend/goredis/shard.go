@@ -79,7 +79,7 @@ func (b *Backend) bounded(ctx context.Context, f func(context.Context) error) er
 	if !b.cluster {
 		return f(ctx)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, nodePatience, errNodeHangs)
+	ctx, cancel := context.WithTimeoutCause(ctx, b.patience, errNodeHangs)
 	done := make(chan error, 1)
 	go func() {
 		defer cancel()

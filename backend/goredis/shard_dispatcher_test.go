@@ -26,7 +26,7 @@ const workRate = 100 // a second, of each limit
 // startWork has a dispatcher with the client's default options work until the test ends.
 func startWork(t *testing.T, c *ownCluster) *work {
 	t.Helper()
-	b := newBackend(t, c.client(t, redis.ClusterOptions{}), Config{})
+	b := newImpatient(t, c.client(t, redis.ClusterOptions{}), Config{})
 	w := &work{prefix: b.prefix, slots: map[string][]time.Time{}}
 	d, err := dispatcher.New(b, func(_ context.Context, job dispatcher.Job[string]) error {
 		w.mu.Lock()

@@ -15,7 +15,7 @@ import (
 // each master. Its client has no timeouts.
 func hanging(t *testing.T) (*Backend, *ownCluster, [3]backend.Limit) {
 	c := startOwnCluster(t, 0)
-	b := newBackend(t, c.client(t, redis.ClusterOptions{ReadTimeout: -1, WriteTimeout: -1}), Config{})
+	b := newImpatient(t, c.client(t, redis.ClusterOptions{ReadTimeout: -1, WriteTimeout: -1}), Config{})
 	var limits [3]backend.Limit
 	for i := range limits {
 		limits[i] = limit(keyOf(i, b.prefix), every(time.Hour, 100))
@@ -90,7 +90,7 @@ func TestLeaveWhileNodeHangs(t *testing.T) {
 // Shard tells nodes apart, from the first answer on.
 func TestShard(t *testing.T) {
 	client := clusterClient(t)
-	b := newBackend(t, client, Config{})
+	b := newImpatient(t, client, Config{})
 	if got := b.Shard("k"); got != "" {
 		t.Errorf("Shard() before the first answer = %q, want none", got)
 	}
