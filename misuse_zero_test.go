@@ -91,7 +91,7 @@ func TestTrap33ZeroValuesThatNeedNew(t *testing.T) {
 		fails []string // methods that return an error
 	}{
 		{&dispatcher.Dispatcher[string]{}, "Dispatcher", []string{
-			"Bottlenecks", "Busiest", "Drop", "DropKey", "Forecast", "ForecastKey", "Hold", "Load", "Run", "SetParams", "SetWorkers",
+			"Bottlenecks", "Busiest", "Drop", "DropDead", "DropKey", "EachDead", "Forecast", "ForecastKey", "Hold", "Load", "Replay", "Run", "SetParams", "SetWorkers",
 			"Shutdown", "Submit", "SubmitAll", "SubmitJob", "Track", "WaitIdle",
 		}},
 		{&dispatcher.Handle[string]{}, "Handle", []string{"Estimate", "Wait"}},

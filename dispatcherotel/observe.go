@@ -136,6 +136,7 @@ func ended(s *dispatcher.Stats) map[dispatcher.Outcome]int64 {
 		dispatcher.Dropped:   int64(s.Dropped),
 		dispatcher.Expired:   int64(s.Expired),
 		dispatcher.Canceled:  int64(s.Canceled),
+		dispatcher.Uncertain: int64(s.Uncertain),
 	}
 }
 
@@ -143,7 +144,7 @@ func ended(s *dispatcher.Stats) map[dispatcher.Outcome]int64 {
 type attributes struct {
 	name     string
 	plain    metric.MeasurementOption
-	outcomes [dispatcher.Canceled + 1]metric.MeasurementOption
+	outcomes [dispatcher.Uncertain + 1]metric.MeasurementOption
 }
 
 func newAttributes(name string) *attributes {

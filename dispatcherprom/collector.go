@@ -104,6 +104,7 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 		dispatcher.Dropped:   s.Dropped,
 		dispatcher.Expired:   s.Expired,
 		dispatcher.Canceled:  s.Canceled,
+		dispatcher.Uncertain: s.Uncertain,
 	} {
 		to <- prometheus.MustNewConstMetric(c.ended, prometheus.CounterValue, float64(n), outcome.String())
 	}

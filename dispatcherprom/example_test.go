@@ -63,4 +63,5 @@ func ExampleNewCollector() {
 	// dispatcher_jobs_ended_total{dispatcher="mail",outcome="failed"} 0
 	// dispatcher_jobs_ended_total{dispatcher="mail",outcome="panicked"} 0
 	// dispatcher_jobs_ended_total{dispatcher="mail",outcome="succeeded"} 2
+	// dispatcher_jobs_ended_total{dispatcher="mail",outcome="uncertain"} 0
 }
