@@ -45,7 +45,7 @@ func (o *owner[T]) Load(ctx context.Context) {
 func (d *Dispatcher[T]) loadSome(ctx context.Context, jobs []backend.KeptJob) (more bool, err error) {
 	k := d.kept
 	d.engine.Lock()
-	all, after := k.isLoaded(), k.loaded
+	all, after, unread := k.isLoaded(), k.loaded, k.unread
 	k.reading = !all
 	d.engine.Unlock()
 	if all {
@@ -62,6 +62,11 @@ func (d *Dispatcher[T]) loadSome(ctx context.Context, jobs []backend.KeptJob) (m
 	})
 	if err == nil && n > 0 {
 		err = d.pass(ctx, jobs[:n])
+	}
+	if err == nil && n < len(jobs) {
+		d.engine.Lock()
+		k.loaded = max(k.loaded, unread) // also if it was dropped meanwhile
+		d.engine.Unlock()
 	}
 	return n == len(jobs), err
 }

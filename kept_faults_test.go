@@ -1,0 +1,46 @@
+package dispatcher_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/freqlimit/dispatcher"
+)
+
+// plain is a codec that can't decode "bad".
+var plain = dispatcher.Codec[string]{
+	Encode: func(p string) ([]byte, error) { return []byte(p), nil },
+	Decode: func(data []byte, _ int) (string, error) {
+		if string(data) == "bad" {
+			panic("bad")
+		}
+		return string(data), nil
+	},
+}
+
+// Dropping the last jobs of the journal leaves nothing to load.
+func TestDropOfLastUnloadedJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newDisk().open(), config{Resident: 1}, nil)
+		s.Pause()
+		s.submit("b", "b")
+		for i := range 3 {
+			s.submit("a", fmt.Sprint(i))
+		}
+		if jobs, err := s.Drop(t.Context(), "a"); len(jobs) != 3 || err != nil {
+			t.Errorf("Drop() = %v, %v, want 3 jobs", jobs, err)
+		}
+		s.Resume()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.WaitIdle(ctx); err != nil {
+			t.Errorf("WaitIdle() = %v, want nil", err)
+			s.stop(errEnough)
+			return
+		}
+		s.drain()
+	})
+}
