@@ -44,3 +44,22 @@ func TestDropOfLastUnloadedJob(t *testing.T) {
 		s.drain()
 	})
 }
+
+// A setting that could not be written is written once the journal works again.
+func TestSettingIsKeptAfterAFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		j := d.open()
+		s := open(t, j, config{}, nil)
+		time.Sleep(time.Second)
+		j.fails(errFailed)
+		s.PauseKey("a")
+		time.Sleep(time.Second)
+		j.fails(nil)
+		time.Sleep(time.Second)
+		s.drain()
+		if len(d.settings) != 1 {
+			t.Errorf("%d settings are kept, want 1", len(d.settings))
+		}
+	})
+}

@@ -26,7 +26,9 @@ func (o *owner[T]) Load(ctx context.Context) {
 	jobs := make([]backend.KeptJob, loadAtOnce)
 	for d.engine.AwaitResident(ctx, k.most) {
 		d.deleteForgotten()
-		d.writeSettings()
+		if d.persist(ctx, "keep settings", d.writeSettings) != nil {
+			return // Run is stopping
+		}
 		if more, err := d.loadSome(ctx, jobs); err != nil {
 			return // Run is stopping
 		} else if more {

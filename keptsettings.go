@@ -27,27 +27,28 @@ func (d *Dispatcher[T]) set(name string, value []byte) {
 	d.engine.Lock()
 	k.settings = append(k.settings, backend.Setting{Name: name, Value: value})
 	d.engine.Unlock()
-	d.writeSettings()
+	if err := d.writeSettings(); err != nil {
+		d.engine.Log(slog.LevelWarn, "dispatcher: journal unavailable, a setting is not kept yet", slog.Any("error", err))
+		k.signal()
+	}
 }
 
 // writeSettings writes the settings that were not written yet, one call after another.
-func (d *Dispatcher[T]) writeSettings() {
+func (d *Dispatcher[T]) writeSettings() error {
 	settings := d.beginSettings()
 	if len(settings) == 0 {
-		return
+		return nil
 	}
 	k := d.kept
 	err := k.write(context.Background(), &backend.Changes{Settings: settings})
 	d.engine.Lock()
+	defer d.engine.Unlock()
 	k.setting = false
 	k.written.Broadcast()
 	if err == nil {
 		k.settings = k.settings[len(settings):]
 	}
-	d.engine.Unlock()
-	if err != nil {
-		d.engine.Log(slog.LevelWarn, "dispatcher: journal unavailable, a setting is not kept yet", slog.Any("error", err))
-	}
+	return err
 }
 
 // beginSettings returns the settings to write, once no other call writes any.
