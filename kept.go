@@ -233,6 +233,8 @@ func (d *Dispatcher[T]) written(number int64, err error) {
 	case k.reading:
 		p.written = true // maybe too late for Load to have read it
 		return
+	case d.engine.IsOver():
+		d.stayKept(e)
 	default:
 		k.unread = max(k.unread, number)
 		if e.extra != nil && e.extra.handle != nil {

@@ -63,3 +63,32 @@ func TestSettingIsKeptAfterAFault(t *testing.T) {
 		}
 	})
 }
+
+// A job that is written after Run has returned is kept, and its handle says so.
+func TestTrackWhileRunStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newDisk().open()
+		s := open(t, j, config{Resident: 1}, nil)
+		s.Pause()
+		s.submit("key", "a")
+		s.submit("key", "b")
+		time.Sleep(time.Second)
+		j.takes = func() time.Duration { return time.Minute }
+		tracked := make(chan *dispatcher.Handle[string])
+		go func() {
+			h, err := s.Track(t.Context(), job{Key: "key", Payload: "c"})
+			if err != nil {
+				t.Errorf("Track() = %v, want nil", err)
+			}
+			tracked <- h
+		}()
+		time.Sleep(time.Second)
+		s.stop(errEnough)
+		<-s.ended
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if r, err := (<-tracked).Wait(ctx); r.Outcome != dispatcher.Kept || err != nil {
+			t.Errorf("Wait() = %v, %v, want kept", r.Outcome, err)
+		}
+	})
+}

@@ -42,6 +42,9 @@ func (e *Engine) Admit(s Submission) bool {
 	return true
 }
 
+// IsOver reports whether Run has returned, or is about to. It requires that the engine is locked.
+func (e *Engine) IsOver() bool { return e.over }
+
 // Resident returns how many jobs wait in memory.
 func (e *Engine) Resident() int { return int(e.waiting.Load()) }
 
