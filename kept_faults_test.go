@@ -92,3 +92,21 @@ func TestTrackWhileRunStops(t *testing.T) {
 		}
 	})
 }
+
+// A job that was left in the journal and can't be decoded later ends for its handle too.
+func TestHandleOfJobThatCannotBeDecoded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newDisk().open(), config{Resident: 1, Codec: plain}, nil)
+		s.Pause()
+		s.submit("key", "a")
+		h, err := s.Track(t.Context(), job{Key: "key", Payload: "bad", ID: "bad"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Resume()
+		s.drain()
+		if r, ok := h.Result(); !ok || r.Outcome != dispatcher.Failed {
+			t.Errorf("Result() = %v, %v, want failed", r.Outcome, ok)
+		}
+	})
+}

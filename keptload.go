@@ -138,6 +138,14 @@ func (d *Dispatcher[T]) pass(ctx context.Context, jobs []backend.KeptJob) error 
 	for i := range jobs {
 		d.passOne(&jobs[i], entries[i])
 	}
+	for _, end := range ends {
+		number := keptOf(end.entry).number
+		if t := k.tracked[number]; t != nil {
+			delete(k.tracked, number)
+			end.entry = &t.entry
+		}
+		delete(k.replaced, number)
+	}
 	k.loaded = jobs[len(jobs)-1].Number
 	d.uncount(len(ends))
 	d.engine.Count(len(ends))
