@@ -51,6 +51,7 @@ type kept[T any] struct {
 	entry     entry[T] // the first field: see keptOf
 	number    int64
 	submitted int64 // instant
+	asked     bool  // the backend was asked to claim it, and has not been told that it waits
 	losses    int   // how many times its process has ended while it was claimed
 }
 

@@ -110,3 +110,23 @@ func TestHandleOfJobThatCannotBeDecoded(t *testing.T) {
 		}
 	})
 }
+
+// A slot that Pause gives back is no loss of its job.
+func TestPausedJobIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		first := open(t, d.open(), config{Horizon: time.Second, AtMostOnce: true}, nil)
+		first.submit("key", "a", limit("key", every(time.Second)))
+		first.submit("key", "b", limit("key", every(time.Second)))
+		time.Sleep(500 * time.Millisecond)
+		first.Pause()
+		time.Sleep(time.Second)
+		first.stop(errEnough)
+		<-first.ended
+		for _, k := range d.jobs {
+			if k.Claimed {
+				t.Errorf("%s is claimed after Run, want it to wait", k.Payload)
+			}
+		}
+	})
+}

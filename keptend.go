@@ -20,14 +20,18 @@ type keptEnd[T any] struct {
 }
 
 // Number implements [engine.KeptJobs].
-func (o *owner[T]) Number(j *schedule.Job) int64 { return keptOf(entryOf[T](j)).number }
+func (o *owner[T]) Number(j *schedule.Job) int64 {
+	c := keptOf(entryOf[T](j))
+	c.asked = true
+	return c.number
+}
 
 // Kept implements [engine.KeptJobs].
-func (o *owner[T]) Kept(j *schedule.Job, claimed bool) {
+func (o *owner[T]) Kept(j *schedule.Job) {
 	d, e := o.dispatcher(), entryOf[T](j)
 	d.engine.Lock()
 	defer d.engine.Unlock()
-	if claimed {
+	if keptOf(e).asked { // also if it gave its slot back
 		d.kept.unclaim = append(d.kept.unclaim, backend.Requeue{Number: keptOf(e).number, Progress: d.progress(e)})
 	}
 	d.stayKept(e)
@@ -111,6 +115,7 @@ func (d *Dispatcher[T]) requeueKept(e *entry[T], until int64) {
 	if until > d.engine.Now() {
 		p.RetryAt = d.engine.Epoch().Add(time.Duration(until)).Round(0)
 	}
+	keptOf(e).asked = false
 	d.settle(&backend.Changes{Requeued: []backend.Requeue{{Number: keptOf(e).number, Progress: p}}})
 }
 

@@ -37,7 +37,7 @@ func (d *Dispatcher[T]) unstarted(s engine.Start, w *engine.Worker, o Outcome, w
 	}
 	d.engine.MarkIdle(w)
 	if o == Dropped && d.kept != nil {
-		(*owner[T])(d).Kept(s.Job, true)
+		(*owner[T])(d).Kept(s.Job)
 		return
 	}
 	d.endWaiting(e, &Result[T]{Outcome: o, Err: why})

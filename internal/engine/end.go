@@ -7,10 +7,9 @@ import (
 
 // end ends a job without a worker, after the scheduler has had it.
 func (l *loop) end(j *schedule.Job, why Reason, err error) {
-	state := j.State()
 	l.markEnded(j)
 	if why == Stopped && l.e.keepsJobs() {
-		l.e.owner.Kept(j, state == schedule.StateAsking || state == schedule.StateScheduled)
+		l.e.owner.Kept(j)
 		return
 	}
 	l.e.owner.Ended(j, nil, why, err)
@@ -20,7 +19,7 @@ func (l *loop) end(j *schedule.Job, why Reason, err error) {
 func (l *loop) endSubmission(s *Submission, why Reason, err error) {
 	if why == Stopped && l.e.keepsJobs() {
 		l.markEnded(s.Job)
-		l.e.owner.Kept(s.Job, false)
+		l.e.owner.Kept(s.Job)
 		return
 	}
 	s.Limits = append([]backend.Limit{}, l.brought(s)...)

@@ -96,7 +96,7 @@ func (o *owner) BackendChanged(context.Context, error) {}
 
 func (o *owner) Number(*schedule.Job) int64 { return 0 }
 func (o *owner) Load(context.Context)       {}
-func (o *owner) Kept(*schedule.Job, bool)   {}
+func (o *owner) Kept(*schedule.Job)         {}
 
 // Jobs of tests take no fast path.
 

@@ -8,16 +8,16 @@ import (
 
 // KeptJobs is the part of an [Owner] for jobs that the backend keeps, as a [backend.Journal].
 type KeptJobs interface {
-	// Number returns the number of a job in the journal.
+	// Number returns the number of a job in the journal, which is about to be asked to claim it.
 	Number(j *schedule.Job) int64
 
 	// Load passes the jobs that the journal keeps to the engine, by [Engine.Admit], until ctx ends. It
 	// is called once during Run, in a goroutine of its own.
 	Load(ctx context.Context)
 
-	// Kept is called instead of [Owner.Ended] for a job that has not ended when Run stops. If claimed is
-	// set, it may be claimed in the journal. The loop calls it without holding a lock.
-	Kept(j *schedule.Job, claimed bool)
+	// Kept is called instead of [Owner.Ended] for a job that has not ended when Run stops. The
+	// loop calls it without holding a lock.
+	Kept(j *schedule.Job)
 }
 
 // keepsJobs reports whether the backend keeps jobs.
