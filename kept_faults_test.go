@@ -2,6 +2,7 @@ package dispatcher_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -128,5 +129,25 @@ func TestPausedJobIsNotLost(t *testing.T) {
 				t.Errorf("%s is claimed after Run, want it to wait", k.Payload)
 			}
 		}
+	})
+}
+
+// A dispatcher that is closed replaces no payload.
+func TestReplacePayloadAfterShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newDisk().open(), config{}, nil)
+		s.PauseKey("key")
+		s.submitJob(job{Key: "key", Payload: "a", ID: "a"})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		s.Shutdown(ctx)
+		for _, on := range []dispatcher.OnDuplicate{dispatcher.RejectDuplicate, dispatcher.ReplacePayload} {
+			if err := s.SubmitJob(t.Context(), job{Key: "key", Payload: "b", ID: "a", OnDuplicate: on}); !errors.Is(err, dispatcher.ErrClosed) {
+				t.Errorf("SubmitJob() = %v, want %v", err, dispatcher.ErrClosed)
+			}
+		}
+		s.ResumeKey("key")
+		s.drain()
+		s.wantPayloads("a")
 	})
 }

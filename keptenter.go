@@ -87,6 +87,10 @@ func (d *Dispatcher[T]) keptWithID(id string) (e *entry[T], number int64, err er
 	k := d.kept
 	d.engine.Lock()
 	for {
+		if d.engine.IsClosed() {
+			d.engine.Unlock()
+			return nil, 0, ErrClosed
+		}
 		e, _ = d.ids.Get(id)
 		if e == nil {
 			break
