@@ -151,3 +151,25 @@ func TestReplacePayloadAfterShutdown(t *testing.T) {
 		s.wantPayloads("a")
 	})
 }
+
+// A job that was refused because the answer of the journal was lost can be submitted again.
+func TestSubmitAgainAfterALostAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		j := d.open()
+		prepare(t, j, config{}, nil).submit("key", "old")
+		j = d.open()
+		s := prepare(t, j, config{}, nil)
+		calls := 0
+		j.loses = func() bool { calls++; return calls == 2 } // Find comes first
+		again := job{Key: "key", Payload: "a", ID: "a"}
+		if err := s.SubmitJob(t.Context(), again); !errors.Is(err, errLost) {
+			t.Errorf("SubmitJob() = %v, want %v", err, errLost)
+		}
+		j.loses = nil
+		s.submitJob(again)
+		s.run()
+		s.drain()
+		s.wantPayloads("old", "a")
+	})
+}

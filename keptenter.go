@@ -107,11 +107,34 @@ func (d *Dispatcher[T]) keptWithID(id string) (e *entry[T], number int64, err er
 	if loaded {
 		return nil, 0, nil
 	}
-	number, err = k.find(context.Background(), id)
-	if err != nil {
-		err = &JournalError{Op: "submit", Err: err}
+	for {
+		number, err = k.find(context.Background(), id)
+		if err == nil && d.isForgotten(number) {
+			// Its submitter must not take it for the job that was accepted.
+			if err = k.write(context.Background(), &backend.Changes{Ended: []int64{number}}); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			err = &JournalError{Op: "submit", Err: err}
+		}
+		return nil, number, err
 	}
-	return nil, number, err
+}
+
+// hasPassed reports whether Load has passed a number.
+func (d *Dispatcher[T]) hasPassed(number int64) bool {
+	d.engine.Lock()
+	defer d.engine.Unlock()
+	return number <= d.kept.loaded
+}
+
+// isForgotten reports whether a job was not accepted, but may be in the journal.
+func (d *Dispatcher[T]) isForgotten(number int64) bool {
+	d.engine.Lock()
+	defer d.engine.Unlock()
+	_, is := d.kept.forgotten[number]
+	return is
 }
 
 // mayReplace reports whether a job's payload can be replaced. It requires that the engine is locked.
