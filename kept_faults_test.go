@@ -173,3 +173,37 @@ func TestSubmitAgainAfterALostAnswer(t *testing.T) {
 		s.wantPayloads("old", "a")
 	})
 }
+
+// The payload of a job that only a newer process can read is not replaced.
+func TestReplacePayloadOfNewerVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		newer := plain
+		newer.Version = 1
+		prepare(t, d.open(), config{Codec: newer}, nil).submitJob(job{Key: "key", Payload: "new", ID: "a"})
+		s := open(t, d.open(), config{Codec: plain, Resident: 1}, nil)
+		s.PauseKey("key")
+		s.submit("key", "b")
+		s.submit("key", "c")
+		time.Sleep(time.Second)
+		done := make(chan error, 1)
+		go func() {
+			done <- s.SubmitJob(t.Context(), job{Key: "key", Payload: "d", ID: "a", OnDuplicate: dispatcher.ReplacePayload})
+		}()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("SubmitJob() = %v, want nil", err)
+			}
+		case <-time.After(time.Minute):
+			t.Error("SubmitJob() has not returned after a minute")
+			panic("spins")
+		}
+		s.ResumeKey("key")
+		s.Shutdown(t.Context())
+		s.wantPayloads("b", "c", "d")
+		if len(d.jobs) != 1 || string(d.jobs[1].Payload) != "new" {
+			t.Errorf("the journal keeps %v, want the newer job", d.jobs)
+		}
+	})
+}

@@ -73,6 +73,8 @@ func (d *Dispatcher[T]) replaceWithID(o *offer[T]) (waiting *entry[T], err error
 			if !may {
 				return nil, nil
 			}
+		} else if d.hasPassed(number) {
+			return nil, nil // it is ending, or waits for a process that reads it
 		}
 		if waiting, err = d.replaceKept(old, number, o); err != nil {
 			return nil, err
