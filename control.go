@@ -83,7 +83,7 @@ func (d *Dispatcher[T]) Drop(ctx context.Context, key string) ([]Job[T], error) 
 	var left keptRange // jobs that are left to Load
 	if d.kept != nil {
 		left = d.markDropped(key)
-		defer d.unmarkDropped(key)
+		defer d.unmarkDropped()
 	}
 	var found blocks.List[dropped] // so that the loop, which adds to it, copies no million of jobs
 	err := d.engine.Drop(ctx, key, func(j *schedule.Job) {

@@ -40,6 +40,7 @@ type keeper[T any] struct {
 	forgotten map[int64]struct{} // jobs that were not accepted, and may be in the journal
 	unclaim   []backend.Requeue  // for jobs that were claimed and have not started when Run ends
 	dropping  map[string]int64   // Drop deletes the jobs of these keys with lower numbers that are left to Load
+	drops     int                // calls of Drop that go on
 	settings  []backend.Setting  // not written yet
 	setting   bool               // they are being written
 	ends      []*keptEnd[T]      // of jobs that did not run, not written yet

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -205,5 +206,29 @@ func TestReplacePayloadOfNewerVersion(t *testing.T) {
 		if len(d.jobs) != 1 || string(d.jobs[1].Payload) != "new" {
 			t.Errorf("the journal keeps %v, want the newer job", d.jobs)
 		}
+	})
+}
+
+// A job that Load was about to pass on when it was dropped does not run.
+func TestDropWhileLoadReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		prepare(t, d.open(), config{}, nil).submit("a", "a")
+		j := d.open()
+		s := prepare(t, j, config{}, nil)
+		var calls atomic.Int64
+		j.takes = func() time.Duration {
+			if calls.Add(1) == 2 { // the answer for Load
+				return time.Second
+			}
+			return time.Millisecond
+		}
+		s.run()
+		time.Sleep(10 * time.Millisecond)
+		if jobs, err := s.Drop(t.Context(), "a"); len(jobs) != 1 || err != nil {
+			t.Errorf("Drop() = %v, %v, want one job", jobs, err)
+		}
+		s.drain()
+		s.wantPayloads()
 	})
 }

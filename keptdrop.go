@@ -16,6 +16,7 @@ func (d *Dispatcher[T]) markDropped(key string) (left keptRange) {
 	k := d.kept
 	d.engine.Lock()
 	defer d.engine.Unlock()
+	k.drops++
 	k.dropping[key] = k.next
 	if k.isLoaded() {
 		return left
@@ -23,10 +24,20 @@ func (d *Dispatcher[T]) markDropped(key string) (left keptRange) {
 	return keptRange{k.loaded, k.next}
 }
 
-func (d *Dispatcher[T]) unmarkDropped(key string) {
+// unmarkDropped is called once for each call of markDropped.
+func (d *Dispatcher[T]) unmarkDropped() {
 	d.engine.Lock()
 	defer d.engine.Unlock()
-	delete(d.kept.dropping, key)
+	d.kept.drops--
+	d.kept.forgetDrops()
+}
+
+// forgetDrops clears k.dropping, unless it is in use: Load may have read jobs before they were dropped. It
+// requires that the engine is locked.
+func (k *keeper[T]) forgetDrops() {
+	if k.drops == 0 && !k.reading {
+		clear(k.dropping)
+	}
 }
 
 // dropUnloaded ends the jobs of a key in a range of those that are left to Load, and returns them in the

@@ -80,6 +80,7 @@ func (d *Dispatcher[T]) endReading() {
 	d.engine.Lock()
 	defer d.engine.Unlock()
 	k.reading = false
+	k.forgetDrops()
 	var numbers []int64
 	for number, p := range k.writing {
 		if p.written {
