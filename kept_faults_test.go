@@ -153,6 +153,42 @@ func TestReplacePayloadAfterShutdown(t *testing.T) {
 	})
 }
 
+// SubmitAll writes each job soon, also if the next one comes late or never.
+func TestSubmitAllOfSlowJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newDisk().open(), config{}, nil)
+		n, err := s.SubmitAll(t.Context(), func(yield func(job) bool) {
+			for i := range 3 {
+				if !yield(job{Key: "key", Payload: fmt.Sprint(i)}) {
+					return
+				}
+			}
+			time.Sleep(time.Hour)
+			s.wantPayloads("0", "1", "2")
+		})
+		if n != 3 || err != nil {
+			t.Errorf("SubmitAll() = %d, %v, want 3", n, err)
+		}
+		func() {
+			defer func() { recover() }()
+			s.SubmitAll(t.Context(), func(yield func(job) bool) {
+				yield(job{Key: "key", Payload: "3"})
+				yield(job{Key: "key", Payload: "4"})
+				panic("no more")
+			})
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown() = %v, want nil", err)
+			s.stop(errEnough)
+		}
+		if got := s.Stats().Waiting; got != 0 {
+			t.Errorf("Stats().Waiting = %d, want 0", got)
+		}
+	})
+}
+
 // A job that was refused because the answer of the journal was lost can be submitted again.
 func TestSubmitAgainAfterALostAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
