@@ -196,7 +196,8 @@ func (h *Handle[T]) Estimate(ctx context.Context) (Estimate, error) {
 	if h.hasEnded() {
 		return Estimate{}, ErrNoStart
 	}
-	is, err := h.d.engine.Find(ctx, &h.entry.sched)
+	e := h.job()
+	is, err := h.d.engine.Find(ctx, &e.sched)
 	switch {
 	case err != nil:
 		return Estimate{}, fmt.Errorf("dispatcher: estimate: %w", err)
@@ -205,7 +206,7 @@ func (h *Handle[T]) Estimate(ctx context.Context) (Estimate, error) {
 	case is.Snapshot == nil:
 		return Estimate{}, ErrNoStart
 	}
-	x, ok := is.Snapshot.ForecastOf(&h.entry.sched, 0)
+	x, ok := is.Snapshot.ForecastOf(&e.sched, 0)
 	if !ok {
 		return Estimate{}, ErrNoStart
 	}

@@ -46,8 +46,9 @@ func (h *Handle[T]) Cancel() bool {
 	if h.isZero() {
 		return false
 	}
-	d, e := h.d, h.entry
+	d := h.d
 	d.engine.Lock()
+	e := h.entry
 	x := e.extra
 	if x.canceled || x.ended {
 		d.engine.Unlock()
@@ -81,7 +82,7 @@ func (h *Handle[T]) Wait(ctx context.Context) (Result[T], error) {
 		return Result[T]{}, err
 	}
 	if !h.hasEnded() {
-		if engine.IsInside(ctx, h.entry) {
+		if engine.IsInside(ctx, h.job()) {
 			return Result[T]{}, fmt.Errorf("dispatcher: wait: %w", ErrReentrant)
 		}
 		var err error
@@ -98,6 +99,13 @@ func (h *Handle[T]) Wait(ctx context.Context) (Result[T], error) {
 	}
 	r, _ := h.Result()
 	return r, nil
+}
+
+// job returns the entry of the job. If a journal keeps the job, it gets another entry once it is loaded.
+func (h *Handle[T]) job() *entry[T] {
+	h.d.engine.Lock()
+	defer h.d.engine.Unlock()
+	return h.entry
 }
 
 // Result returns the result of the job, and reports whether the job has ended.
