@@ -22,6 +22,7 @@ type Dispatcher[T any] struct {
 	engine  *engine.Engine // does all that doesn't depend on T
 	handler Handler[T]
 	cfg     Config[T]
+	kept    *keeper[T] // nil unless the backend keeps jobs
 
 	// Fields that are only read, fields that submitters write, and fields that workers write are in
 	// cache lines of their own.
@@ -37,8 +38,6 @@ type Dispatcher[T any] struct {
 	counts counts
 
 	_ [64]byte
-
-	kept *keeper[T] // nil unless the backend keeps jobs
 
 	fast blocks.Queue[fastJob[T]] // guarded by the pool of the engine
 	left blocks.Queue[fastJob[T]] // jobs that have left the fast path; only the loop of the engine uses it
