@@ -23,7 +23,7 @@ import (
 
 // all is the outcomes of jobs that have not ended in any way.
 func all(values map[string]float64) map[string]float64 {
-	got := map[string]float64{"succeeded": 0, "failed": 0, "panicked": 0, "dropped": 0, "expired": 0, "canceled": 0}
+	got := map[string]float64{"succeeded": 0, "failed": 0, "panicked": 0, "dropped": 0, "expired": 0, "canceled": 0, "uncertain": 0}
 	maps.Copy(got, values)
 	return got
 }
@@ -124,7 +124,7 @@ func TestScrape(t *testing.T) {
 		"dispatcher_jobs_retried_total":   single(1),
 		"dispatcher_jobs_replaced_total":  single(1),
 		"dispatcher_jobs_ended_total": all(map[string]float64{
-			"succeeded": 5, "failed": 1, "panicked": 1, "dropped": 1, "expired": 1, "canceled": 1,
+			"succeeded": 5, "failed": 1, "panicked": 1, "dropped": 1, "expired": 1, "canceled": 1, "uncertain": 0,
 		}),
 	}
 	maps.Copy(observed, measured)
