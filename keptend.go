@@ -40,7 +40,6 @@ func (o *owner[T]) Kept(j *schedule.Job) {
 // stayKept ends this dispatcher's part in a job that stays in the journal. It requires that the engine is
 // locked.
 func (d *Dispatcher[T]) stayKept(e *entry[T]) {
-	d.counts.kept.Add(1)
 	if e.extra == nil || e.extra.handle == nil {
 		return
 	}

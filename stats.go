@@ -38,7 +38,6 @@ type counts struct {
 	retried                              atomic.Uint64
 	succeeded, failed, panicked, dropped atomic.Uint64
 	expired, canceled, uncertain         atomic.Uint64
-	kept                                 atomic.Int64 // those in memory that the backend keeps for the next Run
 	stopped                              atomic.Int64 // those that were dropped because Run's context ended
 }
 

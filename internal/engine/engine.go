@@ -93,6 +93,7 @@ type Engine struct {
 
 	wake         chan struct{} // holds a token while there is news
 	room         chan struct{} // holds a token when there may be room
+	loadRoom     chan struct{} // the same, for AwaitResident
 	intakeClosed chan struct{} // closed when no more jobs are accepted
 	stopping     chan struct{} // closed when no more commands are obeyed
 	done         chan struct{} // closed when Run has returned
@@ -149,6 +150,7 @@ func New(cfg Config) *Engine {
 		member:       max(rand.Uint32(), 1),
 		wake:         make(chan struct{}, 1),
 		room:         make(chan struct{}, 1),
+		loadRoom:     make(chan struct{}, 1),
 		intakeClosed: make(chan struct{}),
 		stopping:     make(chan struct{}),
 		done:         make(chan struct{}),

@@ -55,7 +55,7 @@ func (e *Engine) AwaitResident(ctx context.Context, n int) bool {
 	defer e.wanted.Add(-1)
 	for e.Resident() >= n {
 		select {
-		case <-e.room:
+		case <-e.loadRoom:
 		case <-ctx.Done():
 			return false
 		}

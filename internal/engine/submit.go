@@ -64,13 +64,17 @@ func (e *Engine) leave(n int) {
 	e.waiting.Add(int64(-n))
 	if e.wanted.Load() > 0 {
 		e.TellRoom()
+		offer(e.loadRoom)
 	}
 }
 
 // TellRoom wakes a caller of WithRoom.
-func (e *Engine) TellRoom() {
+func (e *Engine) TellRoom() { offer(e.room) }
+
+// offer puts a token into a channel unless it holds one.
+func offer(c chan<- struct{}) {
 	select {
-	case e.room <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
