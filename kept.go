@@ -171,7 +171,7 @@ func (d *Dispatcher[T]) offer(ctx context.Context, now int64, job *Job[T], limit
 	}, nil
 }
 
-// keep writes a job to the journal and accepts it. It returns the job's entry, or that of the waiting job
+// keep writes a job to the journal and accepts it. It returns the job's entry, or the entry of the waiting job
 // whose payload it replaced.
 func (d *Dispatcher[T]) keep(o *offer[T]) (*entry[T], error) {
 	waiting, err := d.enterKept(o)

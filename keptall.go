@@ -22,7 +22,7 @@ type together[T any] struct {
 	written  sync.Cond   // a write has ended
 }
 
-// add writes a job soon, whether or not another one comes. The error is that of an earlier job.
+// add writes a job soon, whether or not another one comes. The error is an earlier job's.
 func (w *together[T]) add(o *offer[T]) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

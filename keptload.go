@@ -43,7 +43,7 @@ func (o *owner[T]) Load(ctx context.Context) {
 }
 
 // loadSome passes the next jobs to the engine, and reports whether there may be more. jobs is memory for
-// them. The error is that of ctx.
+// them. The error is ctx's.
 func (d *Dispatcher[T]) loadSome(ctx context.Context, jobs []backend.KeptJob) (more bool, err error) {
 	k := d.kept
 	d.engine.Lock()

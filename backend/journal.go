@@ -69,7 +69,7 @@ type KeptJob struct {
 	Submitted           time.Time
 	NotBefore, Deadline time.Time // zero: none
 	Timeout             time.Duration
-	Retry               *KeptRetry // nil: that of the dispatcher
+	Retry               *KeptRetry // nil: the dispatcher's
 	Meta                map[string]string
 
 	Payload []byte

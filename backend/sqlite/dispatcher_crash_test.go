@@ -231,7 +231,7 @@ func checkDispatched(t *testing.T, path string, jobs *[dispatchJobs]dispatched) 
 			continue // it may have been claimed, and not have begun
 		}
 		if j.first < last[n%dispatchKeys] {
-			t.Errorf("job %d has its first slot before that of an earlier job of its key", n)
+			t.Errorf("job %d has its first slot before an earlier job of its key", n)
 		}
 		last[n%dispatchKeys] = j.first
 	}

@@ -15,7 +15,7 @@ import (
 // is SQLite's own, so it works wherever the database does. Readers of the database don't need it.
 type owner struct{ lock *conn }
 
-// lockSuffix follows the path of the database in that of the lock.
+// The path of the lock is the path of the database with lockSuffix.
 const lockSuffix = "-owner"
 
 // acquire makes this process the owner of the file, or returns an *OwnedError.

@@ -9,7 +9,7 @@ const (
 	// applicationID marks the file, in its header: "disp".
 	applicationID = 0x64697370
 
-	// version is that of the schema.
+	// version counts the changes of the schema.
 	version = 1
 )
 
@@ -21,13 +21,13 @@ CREATE TABLE jobs (
 	state      TEXT NOT NULL,       -- 'waiting', 'claimed' (a process has it, or had it when it died), 'dead'
 	key        TEXT NOT NULL,
 	priority   INTEGER NOT NULL,
-	class      INTEGER,             -- its limits, in class_limits; 0: none; NULL: that of the dispatcher's Config.Params
+	class      INTEGER,             -- its limits, in class_limits; 0: none; NULL: the dispatcher's Config.Params
 	id         TEXT,
 	submitted  INTEGER,             -- instants are nanoseconds since 1970
 	not_before INTEGER,
 	deadline   INTEGER,
 	timeout    INTEGER,             -- nanoseconds
-	retry      TEXT,                -- JSON, durations in nanoseconds; NULL: that of the dispatcher
+	retry      TEXT,                -- JSON, durations in nanoseconds; NULL: the policy of the dispatcher
 	meta       TEXT,                -- JSON
 	version    INTEGER NOT NULL,    -- of the codec of payload
 	attempts   INTEGER NOT NULL,

@@ -32,7 +32,7 @@ func (b *Backend) transact(f func(t *tx) error) error {
 		err = t.finish()
 	}
 	if err != nil {
-		// An error such as that of a full disk may have rolled back already.
+		// An error such as a full disk may have rolled back already.
 		_, _ = b.writer.exec("ROLLBACK")
 		b.classes.forget(0)
 		return err

@@ -55,7 +55,7 @@ func findContainer() (*shared, error) {
 	// tests depends on it, so that it takes none from its cache for another image.
 	_ = os.Getenv("REDIS_IMAGE")
 	// The go command would stamp the program with the state of the repository, and
-	// link it anew after each change of that.
+	// link it again after each change of that.
 	p, err := startProgram("go", "run", "-buildvcs=false", containerPackage)
 	if err != nil {
 		return nil, fmt.Errorf("no container: %w", err)
